@@ -1,0 +1,7 @@
+#include "bindings/register.h"
+
+PYBIND11_MODULE(_core, module) {
+    module.doc() = "The native core of ipse: NumPy arrays in and out, no torch, GIL released.";
+    ipse::bindings::register_base(module);
+    ipse::bindings::register_cross_correlation(module);
+}

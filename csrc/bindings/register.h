@@ -1,0 +1,11 @@
+// One register_* function for each engine; module.cpp calls them all.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+namespace ipse::bindings {
+
+void register_base(pybind11::module_& module);
+void register_cross_correlation(pybind11::module_& module);
+
+}  // namespace ipse::bindings
