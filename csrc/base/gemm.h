@@ -7,9 +7,9 @@
 namespace ipse {
 
 struct GemmRequest {
-    StridedMatrix left;   // (M, K), any dtype
-    StridedMatrix right;  // (N, K), any dtype; a transposed view gives the other forms
-    StridedMatrix out;    // (M, N), float32 or float64 (all three float64 or none)
+    StridedMatrix left;       // (M, K), any dtype
+    StridedMatrix right;      // (N, K), any dtype; a transposed view gives the other forms
+    StridedMatrix out;        // (M, N), float32 or float64 (all three float64 or none)
     bool symmetric = false;   // right is left: compute the upper triangle and mirror it
     bool accumulate = false;  // out += instead of out =
     int threads = 1;

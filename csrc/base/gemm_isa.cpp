@@ -82,14 +82,15 @@ void gemm_tiles(const GemmRequest& request) {
     const StridedMatrix& b = request.right;
     using Packed = PackedMatrix<T>;
     const Workspace left_room = Workspace::elements(Packed::elements(a.rows, a.cols), sizeof(T));
-    const Workspace right_room = request.symmetric
-                                     ? Workspace()
-                                     : Workspace::elements(Packed::elements(b.rows, b.cols), sizeof(T));
+    const Workspace right_room =
+        request.symmetric ? Workspace()
+                          : Workspace::elements(Packed::elements(b.rows, b.cols), sizeof(T));
     const Packed left{static_cast<T*>(left_room.data()), a.rows, a.cols};
     const Packed right =
         request.symmetric ? left : Packed{static_cast<T*>(right_room.data()), b.rows, b.cols};
     const TileGrid<T> grid(a.rows, b.rows, request.symmetric, request.threads);
-    const Workspace scratch = Workspace::elements(request.threads * grid.scratch_elements(), sizeof(T));
+    const Workspace scratch =
+        Workspace::elements(request.threads * grid.scratch_elements(), sizeof(T));
 
     const std::int64_t left_panels = panel_count<T>(a.rows);
     const std::int64_t right_panels = request.symmetric ? 0 : panel_count<T>(b.rows);
@@ -156,8 +157,8 @@ void gemm_split_depth(const GemmRequest& request) {
 
 template <class T>
 void gemm_as(const GemmRequest& request) {
-    const bool small = padded_rows<T>(request.left.rows) * padded_rows<T>(request.right.rows) <=
-                       small_result;
+    const bool small =
+        padded_rows<T>(request.left.rows) * padded_rows<T>(request.right.rows) <= small_result;
     if (small && request.left.cols >= long_depth) {
         gemm_split_depth<T>(request);
     } else {

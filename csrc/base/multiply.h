@@ -14,8 +14,8 @@ namespace ipse::IPSE_ISA {
 // in L1 while the right panels (32 KiB each) stream from L2.
 constexpr std::int64_t depth_block = 256;
 
-// c[i][j] (+)= sum over k of left[k][i] * right[k][j], for one strip of rows and one panel of columns.
-// left: strip values every Panel::rows; right: Panel::rows values every Panel::rows.
+// c[i][j] (+)= sum over k of left[k][i] * right[k][j], for one strip of rows and one panel of
+// columns. left: strip values every Panel::rows; right: Panel::rows values every Panel::rows.
 template <class T, bool accumulate>
 inline void multiply_strip(std::int64_t depth, const T* __restrict left, const T* __restrict right,
                            T* __restrict c, std::int64_t c_stride) noexcept {
@@ -60,7 +60,8 @@ struct Block {
 };
 
 // c (+)= left[rows] * right[panels]^T over k in [k_begin, k_end) of both operands.
-// `c` points at (block.row_begin, block.panel_begin * Panel::rows), padded to whole strips and panels.
+// `c` points at (block.row_begin, block.panel_begin * Panel::rows), padded to whole strips and
+// panels.
 template <class T>
 inline void multiply_block(const PackedMatrix<T>& left, const PackedMatrix<T>& right,
                            const Block& block, std::int64_t k_begin, std::int64_t k_end, T* c,

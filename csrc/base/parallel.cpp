@@ -16,8 +16,8 @@ namespace {
 std::atomic<bool> forked_child{false};
 
 // Registered once, at load: after fork the child has one thread and a dead pool.
-const int fork_handler = pthread_atfork(
-    nullptr, nullptr, [] { forked_child.store(true, std::memory_order_relaxed); });
+const int fork_handler =
+    pthread_atfork(nullptr, nullptr, [] { forked_child.store(true, std::memory_order_relaxed); });
 
 bool must_run_serially() {
 #ifdef _OPENMP

@@ -14,7 +14,8 @@ struct Simd {
     static constexpr int lanes = IPSE_VECTOR_BYTES / static_cast<int>(sizeof(T));
     typedef T Vector __attribute__((vector_size(IPSE_VECTOR_BYTES)));
     // The same register read from or written to any address of a T.
-    typedef T Unaligned __attribute__((vector_size(IPSE_VECTOR_BYTES), aligned(alignof(T)), may_alias));
+    typedef T Unaligned
+        __attribute__((vector_size(IPSE_VECTOR_BYTES), aligned(alignof(T)), may_alias));
 };
 
 template <class T>
@@ -39,7 +40,8 @@ namespace detail {
 
 // [a0 b0 a1 b1 ...] from the first (half = 0) or second (half = 1) halves of a and b.
 template <class T, int half, int... lane>
-inline Vector<T> interleave(Vector<T> a, Vector<T> b, std::integer_sequence<int, lane...>) noexcept {
+inline Vector<T> interleave(Vector<T> a, Vector<T> b,
+                            std::integer_sequence<int, lane...>) noexcept {
     constexpr int lanes = Simd<T>::lanes;
     return __builtin_shufflevector(a, b, (half * lanes / 2 + lane / 2 + (lane % 2) * lanes)...);
 }

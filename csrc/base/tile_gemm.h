@@ -75,7 +75,8 @@ void tile_gemm(const PackedMatrix<T>& left, const PackedMatrix<T>& right, const 
         tile.row = index / grid.across() * grid.tile_rows;
         tile.col = index % grid.across() * grid.tile_cols();
         tile.rows = grid.rows - tile.row < grid.tile_rows ? grid.rows - tile.row : grid.tile_rows;
-        tile.cols = grid.cols - tile.col < grid.tile_cols() ? grid.cols - tile.col : grid.tile_cols();
+        tile.cols =
+            grid.cols - tile.col < grid.tile_cols() ? grid.cols - tile.col : grid.tile_cols();
         tile.stride = grid.tile_cols();
         tile.data = scratch + worker * grid.scratch_elements();
         if (grid.symmetric && tile.col + tile.cols <= tile.row) {

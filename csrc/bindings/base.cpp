@@ -59,12 +59,12 @@ void matmul(const py::array& left, const py::array& right, const py::array& out,
     if (symmetric && left.ptr() != right.ptr()) {
         value_error(name, "symmetric needs left and right to be one array");
     }
-    checked_multiply(checked_multiply(checked_add(request.left.rows, 64),
-                                      checked_add(request.left.cols, 64)),
-                     64);
-    checked_multiply(checked_multiply(checked_add(request.right.rows, 64),
-                                      checked_add(request.right.cols, 64)),
-                     64);
+    checked_multiply(
+        checked_multiply(checked_add(request.left.rows, 64), checked_add(request.left.cols, 64)),
+        64);
+    checked_multiply(
+        checked_multiply(checked_add(request.right.rows, 64), checked_add(request.right.cols, 64)),
+        64);
     const py::gil_scoped_release release;
     isa_table().gemm(request);
 }
@@ -72,8 +72,9 @@ void matmul(const py::array& left, const py::array& right, const py::array& out,
 }  // namespace
 
 void register_base(py::module_& module) {
-    module.def("build_info", &build_info,
-               "Version, instruction set in use and compiled in, compiler, OpenMP runtime, threads.");
+    module.def(
+        "build_info", &build_info,
+        "Version, instruction set in use and compiled in, compiler, OpenMP runtime, threads.");
     module.def("gemm", &matmul, py::arg("left"), py::arg("right"), py::arg("out"), py::kw_only(),
                py::arg("symmetric") = false, py::arg("accumulate") = false,
                py::arg("num_threads") = 0,

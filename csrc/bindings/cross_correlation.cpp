@@ -62,12 +62,13 @@ ForwardRequest<Parameters> common(const char* name, const py::array& view1, cons
                               " and " + shape_text(second));
     }
     if (first.dtype != second.dtype) {
-        throw py::type_error(std::string(name) + ": view1 and view2 must have the same dtype, got " +
+        throw py::type_error(std::string(name) +
+                             ": view1 and view2 must have the same dtype, got " +
                              dtype_name(first.dtype) + " and " + dtype_name(second.dtype));
     }
     if (first.rows < 2) {
-        value_error(name, "the batch must have at least 2 samples, got " +
-                              std::to_string(first.rows));
+        value_error(name,
+                    "the batch must have at least 2 samples, got " + std::to_string(first.rows));
     }
     if (first.cols < 1) {
         value_error(name, "the views must have at least 1 feature, got 0");
@@ -88,8 +89,7 @@ void attach_moments(const char* name, ForwardRequest<Parameters>& request,
         value_error(name, "moments must have shape (" + std::to_string(rows) + ", " +
                               std::to_string(cols) + "), got " + shape_text(request.moments));
     }
-    const DType compute =
-        request.view[0].dtype == DType::float64 ? DType::float64 : DType::float32;
+    const DType compute = request.view[0].dtype == DType::float64 ? DType::float64 : DType::float32;
     if (request.moments.dtype != compute) {
         throw py::type_error(std::string(name) + ": moments must be " + dtype_name(compute) +
                              ", got " + dtype_name(request.moments.dtype));
@@ -137,32 +137,31 @@ double barlow_twins_forward(const py::array& view1, const py::array& view2, doub
                             double eps, const std::string& side, const OptionalArray& moments,
                             int num_threads) {
     constexpr const char* name = "barlow_twins_forward";
-    return run_forward(name, isa_table().cross_correlation.barlow_twins_forward,
-                       common(name, view1, view2, side, BarlowTwinsParameters{lambda_param, eps},
-                              num_threads),
-                       moments);
+    return run_forward(
+        name, isa_table().cross_correlation.barlow_twins_forward,
+        common(name, view1, view2, side, BarlowTwinsParameters{lambda_param, eps}, num_threads),
+        moments);
 }
 
-void barlow_twins_backward(const py::array& view1, const py::array& view2,
-                           const py::array& moments, double grad, double lambda_param, double eps,
-                           const std::string& side, const OptionalArray& grad_view1,
-                           const OptionalArray& grad_view2, int num_threads) {
+void barlow_twins_backward(const py::array& view1, const py::array& view2, const py::array& moments,
+                           double grad, double lambda_param, double eps, const std::string& side,
+                           const OptionalArray& grad_view1, const OptionalArray& grad_view2,
+                           int num_threads) {
     constexpr const char* name = "barlow_twins_backward";
-    run_backward(name, isa_table().cross_correlation.barlow_twins_backward,
-                 common(name, view1, view2, side, BarlowTwinsParameters{lambda_param, eps},
-                        num_threads),
-                 moments, grad, {grad_view1, grad_view2});
+    run_backward(
+        name, isa_table().cross_correlation.barlow_twins_backward,
+        common(name, view1, view2, side, BarlowTwinsParameters{lambda_param, eps}, num_threads),
+        moments, grad, {grad_view1, grad_view2});
 }
 
 double vicreg_forward(const py::array& view1, const py::array& view2, double lambda_param,
                       double mu_param, double nu_param, double eps, const std::string& side,
                       const OptionalArray& moments, int num_threads) {
     constexpr const char* name = "vicreg_forward";
-    return run_forward(
-        name, isa_table().cross_correlation.vicreg_forward,
-        common(name, view1, view2, side, VicregParameters{lambda_param, mu_param, nu_param, eps},
-               num_threads),
-        moments);
+    return run_forward(name, isa_table().cross_correlation.vicreg_forward,
+                       common(name, view1, view2, side,
+                              VicregParameters{lambda_param, mu_param, nu_param, eps}, num_threads),
+                       moments);
 }
 
 void vicreg_backward(const py::array& view1, const py::array& view2, const py::array& moments,
@@ -170,11 +169,10 @@ void vicreg_backward(const py::array& view1, const py::array& view2, const py::a
                      const std::string& side, const OptionalArray& grad_view1,
                      const OptionalArray& grad_view2, int num_threads) {
     constexpr const char* name = "vicreg_backward";
-    run_backward(
-        name, isa_table().cross_correlation.vicreg_backward,
-        common(name, view1, view2, side, VicregParameters{lambda_param, mu_param, nu_param, eps},
-               num_threads),
-        moments, grad, {grad_view1, grad_view2});
+    run_backward(name, isa_table().cross_correlation.vicreg_backward,
+                 common(name, view1, view2, side,
+                        VicregParameters{lambda_param, mu_param, nu_param, eps}, num_threads),
+                 moments, grad, {grad_view1, grad_view2});
 }
 
 }  // namespace

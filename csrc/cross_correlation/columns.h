@@ -22,7 +22,7 @@ constexpr std::int64_t sum_block = 64;
 
 template <class T>
 struct Strip {
-    std::int64_t first = 0;   // first column
+    std::int64_t first = 0;    // first column
     std::int64_t columns = 0;  // columns present; the rest of the last panel is zero
     std::int64_t samples = 0;
     T* view[2] = {nullptr, nullptr};
@@ -37,8 +37,8 @@ struct Strip {
 namespace detail {
 
 template <class T, class S>
-void load_panel(const StridedMatrix& from, std::int64_t first, std::int64_t present,
-                std::int64_t n, T* line) noexcept {
+void load_panel(const StridedMatrix& from, std::int64_t first, std::int64_t present, std::int64_t n,
+                T* line) noexcept {
     const S* row = static_cast<const S*>(from.data) + n * from.row_stride + first * from.col_stride;
     if (present >= Panel<T>::rows && from.col_stride == 1) {
         for (int c = 0; c < Panel<T>::rows; ++c) {
@@ -69,8 +69,8 @@ inline void sum_over_samples(std::int64_t samples, const Term& term,
         }
         for (int s = 0; s < count; ++s) {
             for (int c = 0; c < rows; ++c) {
-                totals[s][c] += static_cast<double>(
-                    sums[s][c / Simd<T>::lanes][c % Simd<T>::lanes]);
+                totals[s][c] +=
+                    static_cast<double>(sums[s][c / Simd<T>::lanes][c % Simd<T>::lanes]);
             }
         }
     }
@@ -182,7 +182,8 @@ void fill_strip(const StridedMatrix (&views)[2], const Loss& loss, const Strip<T
                 // Padding stays zero whatever eps is: 0 * (1 / sqrt(0 + 0)) would be NaN.
                 const bool present = p * rows + c < strip.columns;
                 scale[view][c] =
-                    present ? static_cast<T>(loss.column_scale(statistics[c].variance[view])) : T{0};
+                    present ? static_cast<T>(loss.column_scale(statistics[c].variance[view]))
+                            : T{0};
             }
         }
         detail::normalise_panels<T, Loss>(strip.panel(0, p), strip.panel(1, p), strip.samples,

@@ -50,8 +50,8 @@ double forward_features(const StridedMatrix (&views)[2], const Loss& loss, int m
 
     parallel_for(plan.count(), threads, [&](std::int64_t index, int worker) {
         const std::int64_t offset = index * plan.view_elements();
-        const Strip<T> strip = plan.strip(index, columns[0] + offset, columns[1] + offset,
-                                          statistics[worker]);
+        const Strip<T> strip =
+            plan.strip(index, columns[0] + offset, columns[1] + offset, statistics[worker]);
         fill_strip(views, loss, strip);
         values[0][index] = 0.0;
         for (std::int64_t c = 0; c < strip.columns; ++c) {
@@ -79,8 +79,7 @@ double forward_features(const StridedMatrix (&views)[2], const Loss& loss, int m
                     line[diagonal] = T{0};
                 }
                 const std::int64_t begin =
-                    Loss::cross || diagonal < 0 ? 0
-                                                : (diagonal < tile.cols ? diagonal : tile.cols);
+                    Loss::cross || diagonal < 0 ? 0 : (diagonal < tile.cols ? diagonal : tile.cols);
                 sum += detail::dot(line + begin, line + begin, tile.cols - begin);
                 if (Loss::cross && diagonal >= 0 && diagonal < tile.cols) {
                     const double r = static_cast<double>(line[diagonal]);

@@ -64,8 +64,8 @@ private:
     std::int64_t part_begin(std::int64_t part) const noexcept {
         const double rest = 1.0 - static_cast<double>(part) / static_cast<double>(parts_);
         const double share = 1.0 - __builtin_sqrt(rest);
-        const auto panel = static_cast<std::int64_t>(
-            share * static_cast<double>(panel_count<T>(n_)) + 0.5);
+        const auto panel =
+            static_cast<std::int64_t>(share * static_cast<double>(panel_count<T>(n_)) + 0.5);
         return part == parts_ ? n_ : panel * Panel<T>::rows;
     }
 

@@ -36,7 +36,7 @@ struct ForwardRequest {
 template <class Parameters>
 struct BackwardRequest {
     ForwardRequest<Parameters> forward;
-    double grad = 1.0;            // d(objective) / d(loss)
+    double grad = 1.0;           // d(objective) / d(loss)
     StridedMatrix grad_view[2];  // (N, D), C order, the views' dtype; null data: not wanted
 };
 

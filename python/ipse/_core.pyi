@@ -1,0 +1,76 @@
+"""The compiled core: NumPy arrays in and out, GIL released, no torch.
+
+Arrays are float32, float64, float16, or bfloat16 as its uint16 bit patterns, of any
+strides unless said otherwise. ``num_threads=0`` is the OpenMP default.
+"""
+
+from typing import Any, TypedDict
+
+import numpy as np
+
+_Array = np.ndarray[Any, Any]
+
+class BuildInfo(TypedDict):
+    version: str
+    isa: str
+    isas_compiled: str
+    compiler: str
+    openmp: str
+    max_threads: int
+
+def build_info() -> BuildInfo: ...
+def gemm(
+    left: _Array,
+    right: _Array,
+    out: _Array,
+    *,
+    symmetric: bool = False,
+    accumulate: bool = False,
+    num_threads: int = 0,
+) -> None: ...
+def barlow_twins_forward(
+    view1: _Array,
+    view2: _Array,
+    lambda_param: float,
+    eps: float,
+    side: str,
+    moments: _Array | None = None,
+    num_threads: int = 0,
+) -> float: ...
+def barlow_twins_backward(
+    view1: _Array,
+    view2: _Array,
+    moments: _Array,
+    grad: float,
+    lambda_param: float,
+    eps: float,
+    side: str,
+    grad_view1: _Array | None = None,
+    grad_view2: _Array | None = None,
+    num_threads: int = 0,
+) -> None: ...
+def vicreg_forward(
+    view1: _Array,
+    view2: _Array,
+    lambda_param: float,
+    mu_param: float,
+    nu_param: float,
+    eps: float,
+    side: str,
+    moments: _Array | None = None,
+    num_threads: int = 0,
+) -> float: ...
+def vicreg_backward(
+    view1: _Array,
+    view2: _Array,
+    moments: _Array,
+    grad: float,
+    lambda_param: float,
+    mu_param: float,
+    nu_param: float,
+    eps: float,
+    side: str,
+    grad_view1: _Array | None = None,
+    grad_view2: _Array | None = None,
+    num_threads: int = 0,
+) -> None: ...

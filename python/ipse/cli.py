@@ -1,0 +1,229 @@
+"""The command line: `ipse run | list | info`.
+
+Everything heavy is imported when it is needed, so that `ipse list` and `ipse --version` are quick
+and work without the training extra.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import difflib
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from ipse.evaluation import Result
+    from ipse.training import Method, RunConfig
+
+__all__ = ["main"]
+
+_BAD_USAGE = 2
+_FAILED = 1
+_TRAIN_PACKAGES = {"torch", "sklearn", "matplotlib", "rich", "lightning_fabric"}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs a command and returns its exit code.
+
+    0: done. 1: it failed, for a reason said in one line. 2: wrong usage. 130 or 143: stopped by
+    Ctrl-C or SIGTERM with a checkpoint to go on from.
+
+    Args:
+        argv: Arguments without the program's name; default: the process's own.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    parser = _parser()
+    # What follows `run SLUG` is the method's own business: its flags come from its Config.
+    split = 2 if arguments[:1] == ["run"] and arguments[1:2] != ["--help"] else len(arguments)
+    options = parser.parse_args(arguments[:split])
+    try:
+        if options.command == "run":
+            return _run(options.slug, arguments[split:])
+        return _list() if options.command == "list" else _info()
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] not in _TRAIN_PACKAGES:
+            raise
+        return _complain(f'{error.name} is not installed; pip install "ipse[train]"', _FAILED)
+    except KeyboardInterrupt:
+        return _complain("stopped before anything was written", 130)
+    except BrokenPipeError:  # `ipse list | head`
+        sys.stderr.close()
+        return 0
+
+
+class _Parser(argparse.ArgumentParser):
+    """Reports a mistake in one line, with the nearest thing that would have been right."""
+
+    def error(self, message: str) -> NoReturn:
+        print(f"ipse: {message}", file=sys.stderr)
+        sys.exit(_BAD_USAGE)
+
+
+def _parser() -> argparse.ArgumentParser:
+    import ipse
+
+    parser = _Parser(prog="ipse", description="Native operations for learning that feeds on itself")
+    parser.add_argument("--version", action="version", version=f"ipse {ipse.__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="run | list | info")
+    run = commands.add_parser(
+        "run",
+        help="train, evaluate and report a method",
+        description="Train, evaluate and report a method. Its flags: `ipse run METHOD --help`.",
+    )
+    run.add_argument("slug", metavar="METHOD", help="a name that `ipse list` shows")
+    commands.add_parser("list", help="show all methods")
+    commands.add_parser("info", help="show what a bug report needs")
+    return parser
+
+
+def _complain(message: str, code: int) -> int:
+    print(f"ipse: {message}", file=sys.stderr)
+    return code
+
+
+def _list() -> int:
+    from ipse.methods.catalogue import CATALOGUE
+
+    width = max(len(entry.slug) for entry in CATALOGUE)
+    for entry in sorted(CATALOGUE, key=lambda entry: (not entry.ready, entry.slug)):
+        state = "ready" if entry.ready else "  -  "
+        print(f"{state}  {entry.slug:<{width}}  {entry.title}: {entry.summary}")
+    return 0
+
+
+def _info() -> int:
+    from ipse.info import describe
+
+    facts = describe()
+    width = max(map(len, facts))
+    for name, value in facts.items():
+        print(f"{name:<{width}}  {value}")
+    return 0
+
+
+def _run(slug: str, arguments: list[str]) -> int:
+    from ipse.methods import UnknownMethodError, get
+
+    try:
+        method = get(slug)
+    except UnknownMethodError as error:
+        return _complain(str(error), _BAD_USAGE)
+    from ipse.data import DataError
+    from ipse.training import ConfigError, Interrupted, RunError
+
+    given = vars(_parse_run(method, arguments))
+    resume: str | None = given.pop("resume", None)
+    try:
+        result = _start(method, given) if resume is None else _resume(method, resume, given)
+    except ConfigError as error:
+        return _complain(str(error), _BAD_USAGE)
+    except (DataError, RunError) as error:
+        return _complain(str(error), _FAILED)
+    except OSError as error:
+        return _complain(f"{error.filename or 'run'}: {error.strerror or error}", _FAILED)
+    except Interrupted as stopped:
+        go_on = shlex.join(["ipse", "run", slug, "--resume", str(stopped.folder)])
+        return _complain(f"stopped; go on with: {go_on}", 128 + stopped.signal)
+    _show(result)
+    return 0
+
+
+def _start(method: type[Method[Any]], given: dict[str, Any]) -> Result:
+    from ipse.training import start_run
+    from ipse.training.progress import for_stream
+
+    return start_run(method, method.Config.create(**given), for_stream(sys.stdout))
+
+
+def _resume(method: type[Method[Any]], folder: str, given: dict[str, Any]) -> Result:
+    from ipse.training import ConfigError, continue_run, stored_config
+    from ipse.training.progress import for_stream
+
+    path = Path(folder)
+    root = given.pop("root", None)
+    stored = stored_config(method, path)[1].to_dict()
+    for name, value in given.items():
+        if value == stored[name]:
+            continue
+        if name == "epochs":
+            raise ConfigError(
+                f"--epochs: got {value}, but the run in {path} was planned for {stored[name]} and "
+                f"its learning rate has followed that plan; start a new run for another length"
+            )
+        raise ConfigError(
+            f"{_flag(name)}: got {value}, but the run in {path} was begun with {stored[name]}; "
+            f"a resumed run keeps its settings"
+        )
+    return continue_run(method, path, root, for_stream(sys.stdout))
+
+
+def _parse_run(method: type[Method[Any]], arguments: list[str]) -> argparse.Namespace:
+    """Only the flags that were given: the rest is filled in by presets or the stored run."""
+    parser = _Parser(
+        prog=f"ipse run {method.Config.slug}",
+        description=f"{method.title}. {method.about}",
+        argument_default=argparse.SUPPRESS,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--resume", metavar="RUN", help="continue the run in this folder")
+    for field in dataclasses.fields(method.Config):
+        _add_flag(parser, method.Config, field)
+    options, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        known = [flag for action in parser._actions for flag in action.option_strings]
+        flag = unknown[0].split("=")[0]
+        near = difflib.get_close_matches(flag, known, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]}?" if near else f"`{parser.prog} --help` shows all"
+        parser.error(f"{flag}: unknown flag; {hint}")
+    return options
+
+
+def _add_flag(
+    parser: argparse.ArgumentParser, config: type[RunConfig], field: dataclasses.Field[Any]
+) -> None:
+    from ipse.training.config import field_type
+
+    kind, _ = field_type(config, field.name)
+    default = "" if field.default is None else f" (default: {field.default}"
+    for data, preset in config.presets.items():
+        if default and field.name in preset:
+            default += f"; {data}: {preset[field.name]}"
+        elif field.name in preset:
+            default = f" (default for {data}: {preset[field.name]}"
+    text = field.metadata["help"].replace("%", "%%") + (f"{default})" if default else "")
+    flag = _flag(field.name)
+    if kind is bool:
+        parser.add_argument(flag, action=argparse.BooleanOptionalAction, help=text)
+        return
+    parser.add_argument(flag, type=kind, metavar=_metavar(field, kind), help=text)
+
+
+def _metavar(field: dataclasses.Field[Any], kind: type) -> str:
+    choices = field.metadata["choices"]
+    return "|".join(map(str, choices)) if choices else {int: "N", float: "X"}.get(kind, "TEXT")
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _show(result: Result) -> None:
+    """A small table of what came out, and where the report lies."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD if sys.stdout.isatty() else box.ASCII)
+    table.add_column(f"test accuracy on {result.data}")
+    table.add_column("kNN", justify="right")
+    table.add_column("linear probe", justify="right")
+    for name, scores in result.scores.items():
+        style = "bold" if name == "trained encoder" else None
+        table.add_row(name, f"{scores.knn:.2f} %", f"{scores.linear:.2f} %", style=style)
+    console = Console(highlight=False)
+    console.print(table)
+    console.print(f"report: {result.report}", soft_wrap=True, markup=False)

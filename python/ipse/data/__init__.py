@@ -1,0 +1,55 @@
+"""Real data sets, held in memory, and the random views that methods compare."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ipse.data.dataset import Batch, DataError, ImageData
+from ipse.data.digits import load_digits
+from ipse.data.fashion_mnist import load_fashion_mnist
+from ipse.data.idx import read_idx
+from ipse.data.views import ViewDistribution, random_view
+
+__all__ = [
+    "DATASETS",
+    "Batch",
+    "DataError",
+    "ImageData",
+    "ViewDistribution",
+    "load",
+    "load_digits",
+    "load_fashion_mnist",
+    "random_view",
+    "read_idx",
+]
+
+DATASETS = ("digits", "fashion-mnist")
+"""Names that `load` knows."""
+
+
+def load(
+    name: str,
+    root: str | Path | None = None,
+    train_size: int | None = None,
+    test_size: int | None = None,
+) -> ImageData:
+    """Loads a data set by name.
+
+    Args:
+        name: One of `DATASETS`.
+        root: Folder with the files, for data sets that come as files; None is their usual place.
+        train_size: Keep only so many training samples; None keeps all.
+        test_size: Keep only so many test samples; None keeps all.
+
+    Raises:
+        DataError: Unknown name, missing or damaged files, or more samples than there are.
+    """
+    if name == "digits":
+        if root is not None:
+            raise DataError("root: digits come with scikit-learn and need no folder")
+        data = load_digits()
+    elif name == "fashion-mnist":
+        data = load_fashion_mnist(None if root is None else Path(root))
+    else:
+        raise DataError(f"data: got {name!r}, must be one of {', '.join(DATASETS)}")
+    return data.limited(train_size, test_size)

@@ -1,0 +1,6 @@
+"""Losses as ``nn.Module``: lightly's constructor arguments and values where it has the class."""
+
+from ipse.losses.barlow_twins import BarlowTwinsLoss
+from ipse.losses.vicreg import VICRegLoss
+
+__all__ = ["BarlowTwinsLoss", "VICRegLoss"]

@@ -1,0 +1,25 @@
+"""Errors of a run that a user can act on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+__all__ = ["Interrupted", "RunError"]
+
+
+class RunError(RuntimeError):
+    """A run that cannot start, go on or be resumed; the message is one clear line."""
+
+
+class Interrupted(Exception):  # noqa: N818 - a request, not an error
+    """A signal asked the run to stop; all that is needed to go on is on the disk.
+
+    Attributes:
+        signal: The signal's number.
+        folder: The run folder to resume.
+    """
+
+    def __init__(self, signal: int) -> None:
+        super().__init__(f"stopped by signal {signal}")
+        self.signal = signal
+        self.folder: Path | None = None

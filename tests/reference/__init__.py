@@ -1,0 +1,1 @@
+"""Plain PyTorch definitions of the operations, straight from the papers' formulas."""

@@ -1,0 +1,81 @@
+"""Drives every kernel of the core over ragged shapes; run by run.sh under the sanitizers.
+
+Imports the freshly built ``_core`` directly: no torch, no pytest. The values are checked
+too, loosely, so that a kernel that reads nothing at all does not pass.
+"""
+
+import itertools
+import os
+import sys
+
+import _core  # from the sanitizer build on PYTHONPATH
+import numpy as np
+
+SIZES = [(2, 1), (3, 17), (33, 5), (65, 130), (40, 300)]
+DTYPES = [np.float32, np.float64, np.float16, np.uint16]
+
+
+def as_dtype(values: np.ndarray, dtype: type) -> np.ndarray:
+    """Values in a storage type of the core; uint16 holds bfloat16 bit patterns."""
+    if dtype is np.uint16:
+        return (values.astype(np.float32).view(np.uint32) >> 16).astype(np.uint16)
+    return values.astype(dtype)
+
+
+def layouts(array: np.ndarray) -> list[np.ndarray]:
+    """The same values contiguous, transposed in memory, and with gaps."""
+    gaps = np.zeros((array.shape[0] * 2, array.shape[1] * 3), array.dtype)
+    gaps[::2, ::3] = array
+    return [array, np.asfortranarray(array), gaps[::2, ::3]]
+
+
+def check_gemm(generator: np.random.Generator) -> None:
+    shapes = [(0, 3, 2), (1, 1, 1), (7, 33, 0), (65, 31, 300), (20, 30, 5000)]
+    for (rows, cols, depth), threads in itertools.product(shapes, (1, 3)):
+        left = generator.standard_normal((rows, depth)).astype(np.float32)
+        right = generator.standard_normal((cols, depth)).astype(np.float32)
+        for a, b in zip(layouts(left), layouts(right), strict=True):
+            out = np.empty((rows, cols), np.float32)
+            _core.gemm(a, b, out, num_threads=threads)
+            np.testing.assert_allclose(out, left @ right.T, rtol=1e-3, atol=1e-3)
+            square = np.empty((rows, rows), np.float32)
+            _core.gemm(a, a, square, symmetric=True, num_threads=threads)
+            np.testing.assert_allclose(square, left @ left.T, rtol=1e-3, atol=1e-3)
+
+
+def check_losses(generator: np.random.Generator) -> None:
+    losses = [
+        (_core.barlow_twins_forward, _core.barlow_twins_backward, (5e-3, 1e-5)),
+        (_core.vicreg_forward, _core.vicreg_backward, (25.0, 25.0, 1.0, 1e-4)),
+    ]
+    for (samples, features), dtype in itertools.product(SIZES, DTYPES):
+        values = generator.standard_normal((2, samples, features))
+        view1, view2 = (as_dtype(v, dtype) for v in values)
+        compute = np.float64 if dtype is np.float64 else np.float32
+        for (forward, backward, parameters), threads in itertools.product(losses, (1, 5)):
+            results = []
+            for side, (first, second) in itertools.product(
+                ("samples", "features"), zip(layouts(view1), layouts(view2), strict=True)
+            ):
+                shape = (samples, samples + 1) if side == "samples" else (features, features)
+                moments = np.empty(shape, compute)
+                results.append(forward(first, second, *parameters, side, moments, threads))
+                grads = np.empty_like(view1), np.empty_like(view1)
+                backward(first, second, moments, 1.0, *parameters, side, *grads, threads)
+            np.testing.assert_allclose(results, results[0], rtol=1e-3)
+
+
+def main() -> None:
+    try:
+        isa = _core.build_info()["isa"]
+    except ValueError as error:
+        print(f"sanitizer check left out: {error}")
+        return
+    generator = np.random.default_rng(0)
+    check_gemm(generator)
+    check_losses(generator)
+    print(f"sanitizer check passed: {isa} (asked for {os.environ.get('IPSE_ISA', 'the best')})")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
