@@ -64,7 +64,7 @@ def time_interleaved(
 def require_agreement(
     case: str, results: Mapping[str, Sequence[torch.Tensor]], ours: str, tolerance: float
 ) -> None:
-    """Raises DisagreementError unless every candidate's tensors equal ours relative to their largest."""
+    """Raises DisagreementError unless all results equal ours, relative to the largest entry."""
     for name, tensors in results.items():
         for index, (theirs, mine) in enumerate(zip(tensors, results[ours], strict=True)):
             error = (theirs - mine).abs().max() / theirs.abs().max()

@@ -159,17 +159,31 @@ def test_core_checks_its_outputs(loss: Loss, side: str) -> None:
 
 @both_losses
 @both_sides
-def test_results_may_not_overlap(loss: Loss, side: str) -> None:
-    """A result that lies on an operand, or on the other result, would be silently wrong."""
-    z1, z2 = (z.numpy() for z in make_views(12, 11))
-    shape = (12, 13) if side == "samples" else (11, 11)
-    moments = np.empty(shape, np.float32)
+@pytest.mark.parametrize("where", ["one array", "one row apart", "on a view", "across a view"])
+def test_overlapping_results_are_right_or_refused(loss: Loss, side: str, where: str) -> None:
+    n, d = 40, 300
+    room = np.zeros((n + 1, d), np.float32)
+    z1, z2 = room[:n], np.empty((n, d), np.float32)
+    z1[:], z2[:] = (z.numpy() for z in make_views(n, d))
+    moments = np.empty((n, n + 1) if side == "samples" else (d, d), np.float32)
     _forward(loss, z1, z2, side, moments)
-    gradient = np.empty_like(z1)
-    one_down = np.empty((13, 11), np.float32)
-    for first, second in ((gradient, gradient), (one_down[:12], one_down[1:]), (z2, None)):
-        with pytest.raises(ValueError, match="overlap"):
-            _backward(loss, z1, z2, moments, side, first, second)
+    wanted = np.empty((2, n, d), np.float32)
+    _backward(loss, z1, z2, moments, side, wanted[0], wanted[1])
+
+    both = np.empty((n + 1, d), np.float32)
+    first, second = {
+        "one array": (both[:n], both[:n]),
+        "one row apart": (both[:n], both[1:]),
+        "on a view": (z1, both[:n]),
+        "across a view": (room[1:], both[:n]),
+    }[where]
+    try:
+        _backward(loss, z1, z2, moments, side, first, second)
+    except ValueError as error:
+        assert "overlap" in str(error)  # noqa: PT017 - either outcome is allowed
+    else:
+        assert np.array_equal(first, wanted[0])
+        assert np.array_equal(second, wanted[1])
 
 
 # Shapes that only claim to be large: expanded from one element. The last one passes the

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import difflib
+import importlib.util
 import shlex
 import sys
 from collections.abc import Sequence
@@ -23,6 +24,7 @@ __all__ = ["main"]
 
 _BAD_USAGE = 2
 _FAILED = 1
+_COMMANDS = ("run", "list", "info")
 _TRAIN_PACKAGES = {"torch", "sklearn", "matplotlib", "rich", "lightning_fabric"}
 
 
@@ -36,6 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: Arguments without the program's name; default: the process's own.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments and not arguments[0].startswith("-") and arguments[0] not in _COMMANDS:
+        return _complain(f"{arguments[0]}: unknown command{_hint(arguments[0])}", _BAD_USAGE)
     parser = _parser()
     # What follows `run SLUG` is the method's own business: its flags come from its Config.
     split = 2 if arguments[:1] == ["run"] and arguments[1:2] != ["--help"] else len(arguments)
@@ -47,7 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.split(".")[0] not in _TRAIN_PACKAGES:
             raise
-        return _complain(f'{error.name} is not installed; pip install "ipse[train]"', _FAILED)
+        package = error.name.split(".")[0]
+        return _complain(f'{package} is not installed; pip install "ipse[train]"', _FAILED)
     except KeyboardInterrupt:
         return _complain("stopped before anything was written", 130)
     except BrokenPipeError:  # `ipse list | head`
@@ -68,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
 
     parser = _Parser(prog="ipse", description="Native operations for learning that feeds on itself")
     parser.add_argument("--version", action="version", version=f"ipse {ipse.__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="run | list | info")
+    commands = parser.add_subparsers(dest="command", required=True, metavar=" | ".join(_COMMANDS))
     run = commands.add_parser(
         "run",
         help="train, evaluate and report a method",
@@ -78,6 +83,11 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("list", help="show all methods")
     commands.add_parser("info", help="show what a bug report needs")
     return parser
+
+
+def _hint(word: str) -> str:
+    near = difflib.get_close_matches(word, _COMMANDS, n=1, cutoff=0.5)
+    return f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(_COMMANDS)}"
 
 
 def _complain(message: str, code: int) -> int:
@@ -112,6 +122,10 @@ def _run(slug: str, arguments: list[str]) -> int:
         method = get(slug)
     except UnknownMethodError as error:
         return _complain(str(error), _BAD_USAGE)
+    # Before training, not after it: drawing and printing come last.
+    for package in sorted(_TRAIN_PACKAGES):
+        if importlib.util.find_spec(package) is None:
+            raise ModuleNotFoundError(name=package)
     from ipse.data import DataError
     from ipse.training import ConfigError, Interrupted, RunError
 
@@ -126,6 +140,8 @@ def _run(slug: str, arguments: list[str]) -> int:
     except OSError as error:
         return _complain(f"{error.filename or 'run'}: {error.strerror or error}", _FAILED)
     except Interrupted as stopped:
+        if stopped.folder is None:
+            return _complain("stopped before anything was written", 128 + stopped.signal)
         go_on = shlex.join(["ipse", "run", slug, "--resume", str(stopped.folder)])
         return _complain(f"stopped; go on with: {go_on}", 128 + stopped.signal)
     _show(result)

@@ -48,6 +48,7 @@ def _device(name: str) -> torch.device:
         "cuda": torch.cuda.device_count(),
         "mps": int(torch.backends.mps.is_available()),
     }
-    if (device.index or 0) >= present.get(device.type, 0):
+    # torch wraps an index beyond 127 to a negative one.
+    if not 0 <= (device.index or 0) < present.get(device.type, 0):
         raise ConfigError(f"device: got {name!r}, which this machine does not have")
     return device

@@ -17,11 +17,13 @@ def write_file(path: Path, write: bytes | str | Callable[[IO[bytes]], None]) -> 
     Args:
         path: The file to create or replace.
         write: Its content, or a function that writes the content to an open binary file.
+            Only one process may write to a path at a time.
 
     Raises:
         OSError: The file cannot be written; nothing is left behind and the old file is intact.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    # Always the same name: what a killed process left is overwritten by the next write.
+    temporary = path.with_name(f".{path.name}.partial")
     try:
         with temporary.open("wb") as file:
             if callable(write):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +83,22 @@ class RunFolder:
             if not file.is_file():
                 raise RunError(f"resume: {path} is not a run folder: it has no {file.name}")
         return folder
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keeps other processes from continuing the same run; a killed one lets go by itself.
+
+        Raises:
+            RunError: Another process holds it.
+        """
+        descriptor = os.open(self.path, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+        except BlockingIOError as error:
+            raise RunError(f"resume: another process is at work on {self.path}") from error
+        finally:
+            os.close(descriptor)
 
     def config(self) -> dict[str, Any]:
         """The content of config.json.

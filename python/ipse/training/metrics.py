@@ -5,7 +5,6 @@ So two runs with the same settings on the same machine write the same bytes.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 from collections.abc import Mapping
@@ -21,15 +20,13 @@ __all__ = ["MetricsLog", "read_metrics"]
 class MetricsLog:
     """Appends to a run's metrics, from a known position; use it in a `with` block.
 
-    The file is locked while open, so that two processes cannot continue the same run.
-
     Args:
         path: The existing file.
         position: Its length at the checkpoint. What lies behind, perhaps a torn last line, was
             written after the checkpoint, will be computed again, and is cut off.
 
     Raises:
-        RunError: Another process has the file open, or it is shorter than `position`.
+        RunError: The file cannot be opened, or is shorter than `position`.
     """
 
     def __init__(self, path: Path, position: int) -> None:
@@ -37,21 +34,14 @@ class MetricsLog:
             self._file = path.open("r+b")
         except OSError as error:
             raise RunError(f"{path}: cannot be opened: {error.strerror or error}") from error
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            length = os.fstat(self._file.fileno()).st_size
-            if length < position:
-                raise RunError(
-                    f"{path}: damaged: {length} bytes, the checkpoint was made at {position}"
-                )
-            self._file.truncate(position)
-            self._file.seek(position)
-        except BlockingIOError as error:
+        length = os.fstat(self._file.fileno()).st_size
+        if length < position:
             self._file.close()
-            raise RunError(f"{path}: another process is continuing this run") from error
-        except BaseException:
-            self._file.close()
-            raise
+            raise RunError(
+                f"{path}: damaged: {length} bytes, the checkpoint was made at {position}"
+            )
+        self._file.truncate(position)
+        self._file.seek(position)
 
     def append(self, values: Mapping[str, float | int]) -> None:
         """Adds one line, visible to readers at once."""

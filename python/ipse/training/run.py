@@ -1,12 +1,8 @@
-"""A run from start to end: data, training, evaluation, report."""
+"""A run from start to end, and its continuation."""
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import shlex
-import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +10,8 @@ import torch
 
 from ipse import data as datasets
 from ipse.data import ImageData
-from ipse.evaluation import (
-    Picture,
-    Result,
-    Scores,
-    embedding,
-    extract,
-    loss_curve,
-    png,
-    raw_pixels,
-    render_report,
-    score,
-)
+from ipse.evaluation import Result
+from ipse.training.conclude import conclude, stored_result
 from ipse.training.config import ConfigError, RunConfig
 from ipse.training.device import launcher
 from ipse.training.errors import Interrupted, RunError
@@ -50,29 +36,32 @@ def start_run(
         progress: What to report to; default: nothing is shown.
 
     Raises:
-        ConfigError, DataError, RunError: With one line that says what is wrong. If that is found
-            before the first checkpoint, no folder is left.
-        Interrupted: A signal came; the folder can be resumed.
+        ConfigError, DataError, RunError: With one line that says what is wrong. If not even one
+            step was done, no folder is left.
+        Interrupted: A signal came; its `folder` can be resumed, if there is one yet.
     """
     progress = progress or SilentProgress()
     out = None if config.out is None else Path(config.out)
     if out is not None:
         require_free(out)
-    data, loop = _prepare(method, config)
-    described = {
-        "method": config.slug,
-        "config": config.to_dict(),
-        "command": command_for(config),
-        "versions": versions(),
-        "threads": torch.get_num_threads(),
-    }
-    folder = RunFolder.create(out, f"{config.slug}-{config.data}", described, loop.checkpoint())
-    try:
-        return _finish(folder, method, data, loop, progress)
-    except Exception:
-        if loop.step == 0:  # it never worked: leave nothing that looks like a run
-            folder.remove()
-        raise
+    with StopSignal() as stop:
+        data, loop = _prepare(method, config, config.root)
+        described = {
+            "method": config.slug,
+            "config": config.to_dict(),
+            "command": command_for(config),
+            "versions": versions(),
+            "threads": torch.get_num_threads(),
+        }
+        name = f"{config.slug}-{config.data}"
+        folder = RunFolder.create(out, name, described, loop.checkpoint())
+        try:
+            with folder.locked():
+                return _finish(folder, method, data, loop, stop, progress)
+        except Exception:
+            if loop.step == 0:  # it never worked: leave nothing that looks like a run
+                folder.remove()
+            raise
 
 
 def continue_run(
@@ -90,27 +79,27 @@ def continue_run(
         progress: As for `start_run`.
 
     Raises:
-        As `start_run`; RunError also for a damaged folder or checkpoint.
+        As `start_run`; RunError also for a damaged folder or checkpoint, and for one that
+        another process is at work on.
     """
     progress = progress or SilentProgress()
     folder, config = stored_config(method, path)
-    if folder.result_file.exists():
-        progress.message(f"{path} is already finished")
-        return _stored_result(folder)
-    checkpoint = folder.checkpoint()
-    if checkpoint.slug != config.slug or checkpoint.config != config.to_dict():
-        raise RunError(f"{folder.checkpoint_file}: made with other settings than config.json has")
-    if root is not None:
-        config = dataclasses.replace(config, root=root)
-    data, loop = _prepare(method, config)
-    loop.restore(checkpoint)
-    if checkpoint.threads != torch.get_num_threads():
-        progress.message(
-            f"note: begun with {checkpoint.threads} threads, now {torch.get_num_threads()}; "
-            f"sums may round differently"
-        )
-    progress.message(f"continuing {path} after step {checkpoint.step} of {loop.method.total_steps}")
-    return _finish(folder, method, data, loop, progress)
+    with folder.locked(), StopSignal() as stop:
+        if folder.result_file.exists():
+            progress.message(f"{path} is already finished")
+            return stored_result(folder)
+        checkpoint = folder.checkpoint()
+        if checkpoint.slug != config.slug or checkpoint.config != config.to_dict():
+            raise RunError(f"{folder.checkpoint_file}: made with other settings than config.json")
+        data, loop = _prepare(method, config, root or config.root)
+        loop.restore(checkpoint)
+        if checkpoint.threads != torch.get_num_threads():
+            progress.message(
+                f"note: begun with {checkpoint.threads} threads, now {torch.get_num_threads()}; "
+                f"sums may round differently"
+            )
+        progress.message(f"continuing after step {loop.step} of {loop.method.total_steps}")
+        return _finish(folder, method, data, loop, stop, progress)
 
 
 def stored_config(method: type[Method[Any]], path: Path) -> tuple[RunFolder, RunConfig]:
@@ -136,21 +125,20 @@ def command_for(config: RunConfig) -> str:
     usual["data"] = type(config).defaults()["data"]
     words = ["ipse", "run", config.slug]
     for name, value in config.to_dict().items():
-        if value != usual[name] and name not in ("out", "checkpoint_seconds"):
-            flag = name.replace("_", "-")
-            words += (
-                [f"--{flag}" if value else f"--no-{flag}"]
-                if isinstance(value, bool)
-                else [
-                    f"--{flag}",
-                    str(value),
-                ]
-            )
+        if value == usual[name] or name in ("out", "checkpoint_seconds"):
+            continue
+        flag = name.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(f"--{flag}" if value else f"--no-{flag}")
+        else:
+            words += [f"--{flag}", str(value)]
     return shlex.join(words)
 
 
-def _prepare(method: type[Method[Any]], config: RunConfig) -> tuple[ImageData, Loop]:
-    data = datasets.load(config.data, config.root, config.train_size, config.test_size)
+def _prepare(
+    method: type[Method[Any]], config: RunConfig, root: str | None
+) -> tuple[ImageData, Loop]:
+    data = datasets.load(config.data, root, config.train_size, config.test_size)
     return data, Loop(method(config, data), data, launcher(config))
 
 
@@ -159,121 +147,13 @@ def _finish(
     method: type[Method[Any]],
     data: ImageData,
     loop: Loop,
+    stop: StopSignal,
     progress: Progress,
 ) -> Result:
     try:
-        with StopSignal() as stop:
-            loop.run(folder, stop, progress)
-            return _conclude(folder, method, data, loop, progress)
+        loop.run(folder, stop, progress)
+        progress.message("evaluating")
+        return conclude(folder, method, data, loop)
     except Interrupted as stopped:
         stopped.folder = folder.path
         raise
-
-
-def _conclude(
-    folder: RunFolder,
-    method: type[Method[Any]],
-    data: ImageData,
-    loop: Loop,
-    progress: Progress,
-) -> Result:
-    """Everything after training; it can be repeated any number of times."""
-    begun = time.monotonic()
-    progress.message("evaluating")
-    scores, pictures = _evaluate(method, data, loop, folder)
-    metrics = folder.metrics()
-    last = [row["loss"] for row in metrics if row["epoch"] == loop.method.config.epochs]
-    result = Result(
-        slug=loop.method.config.slug,
-        data=data.name,
-        scores=scores,
-        final_loss=sum(last) / len(last),
-        steps=loop.step,
-        train_seconds=loop.seconds,
-        evaluation_seconds=time.monotonic() - begun,
-        folder=folder.path,
-        report=folder.report_file,
-    )
-    _write_report(folder, loop.method, result, pictures, data)
-    return result
-
-
-def _evaluate(
-    method: type[Method[Any]], data: ImageData, loop: Loop, folder: RunFolder
-) -> tuple[dict[str, Scores], list[Picture]]:
-    trained, config = loop.method, loop.method.config
-    # Built from the same seed: exactly the network that training started from.
-    untrained = method(config, data)
-    untrained.attach(launcher(config))
-    trained.eval()
-    untrained.eval()
-    before = extract(untrained.features, data, loop.device)
-    after = extract(trained.features, data, loop.device)
-    scores = {
-        "raw pixels": score(raw_pixels(data), data),
-        "untrained encoder": score(before, data),
-        "trained encoder": score(after, data),
-    }
-    panels = {"before training": before.test, "after training": after.test}
-    pictures = [
-        Picture(
-            name="loss",
-            title="Loss during training",
-            caption="The quantity that training makes smaller. Falling and then level means that "
-            "training has run its course; still falling at the end means that more epochs would "
-            "probably help. The absolute value depends on the settings and says little.",
-            figure=loss_curve(folder.metrics()),
-        ),
-        Picture(
-            name="embedding",
-            title="Where the test images lie",
-            caption="Each dot is one test image, placed by t-SNE so that images with similar "
-            "features come close together. Colours are the true classes, which training never "
-            "saw. Separate islands of one colour are what good features look like. Distances "
-            "between islands and the axes themselves mean nothing.",
-            figure=embedding(panels, data.test_labels, data.classes, config.seed),
-        ),
-        *trained.pictures(untrained, data),
-    ]
-    return scores, pictures
-
-
-def _write_report(
-    folder: RunFolder,
-    method: Method[Any],
-    result: Result,
-    pictures: Sequence[Picture],
-    data: ImageData,
-) -> None:
-    images = [(picture, png(picture.figure)) for picture in pictures]
-    for picture, content in images:
-        folder.write(f"{picture.name}.png", content)
-    report = render_report(
-        title=method.title,
-        about=method.about,
-        result=result,
-        data=data,
-        images=images,
-        settings=_settings(method.config),
-        described=folder.config(),
-    )
-    folder.write("report.html", report)
-    # Last of all: its presence says that the run is finished.
-    folder.write("result.json", json.dumps(result.to_dict(), indent=2) + "\n")
-
-
-def _settings(config: RunConfig) -> list[tuple[str, str, str]]:
-    """Name, value and meaning of every setting."""
-    values = config.to_dict()
-    return [
-        (field.name, str(values[field.name]), str(field.metadata["help"]))
-        for field in dataclasses.fields(config)
-    ]
-
-
-def _stored_result(folder: RunFolder) -> Result:
-    try:
-        content = json.loads(folder.result_file.read_text())
-        return Result.from_dict(content, folder.path, folder.report_file)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise RunError(f"{folder.result_file}: damaged: {error}") from error
