@@ -50,7 +50,7 @@ class LineConfig(RunConfig):
     presets: ClassVar = {"fashion-mnist": {"epochs": 7}}
 
     epochs: int = option(3, "passes", minimum=1)
-    rate: float = option(0.1, "learning rate", minimum=0)
+    rate: float = option(0.1, "learning rate", minimum=0, maximum=10)
     shuffle_more: bool = option(False, "a switch")
 
 
@@ -113,6 +113,7 @@ def test_presets_fill_in_what_is_not_given() -> None:
         ({"data": "digit"}, "data: got 'digit', must be one of .*did you mean 'digits'"),
         ({"precision": "8"}, "precision: got '8', must be one of 32, bf16"),
         ({"seed": -1}, "seed: got -1"),
+        ({"rate": 11.0}, "rate: got 11.0, must be at most 10"),
         ({"epoch": 3}, "epoch: unknown setting; did you mean 'epochs'"),
         ({"device": None}, "device: got None, must be of type str"),
     ],
@@ -448,7 +449,7 @@ def test_signal_saves_at_the_step_boundary_and_resumes_bit_for_bit(
 
 
 def test_loss_that_is_not_finite_stops_the_run(tmp_path: Path, data: ImageData) -> None:
-    loop = new_loop(data, rate=1e30)
+    loop = new_loop(data, rate=10.0, epochs=200)
     folder = new_folder(tmp_path / "run", loop)
     with pytest.raises(RunError, match=r"loss is (nan|inf) at step \d+"):
         run_loop(loop, folder)

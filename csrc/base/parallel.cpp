@@ -54,6 +54,14 @@ int default_threads() {
 #endif
 }
 
+int processor_count() {
+#ifdef _OPENMP
+    return std::max(1, omp_get_num_procs());
+#else
+    return 1;
+#endif
+}
+
 const char* openmp_runtime_path() {
 #ifdef _OPENMP
     Dl_info info{};

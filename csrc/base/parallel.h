@@ -19,6 +19,9 @@ void run_items(std::int64_t count, int threads, ItemBody body, void* context);
 // The caller's OpenMP thread count: what torch.set_num_threads() last set on this thread.
 int default_threads();
 
+// Processors this process may run on.
+int processor_count();
+
 // Path of the OpenMP runtime in use, "" if built without one.
 const char* openmp_runtime_path();
 

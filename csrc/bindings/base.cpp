@@ -59,12 +59,14 @@ void matmul(const py::array& left, const py::array& right, const py::array& out,
     if (symmetric && left.ptr() != right.ptr()) {
         value_error(name, "symmetric needs left and right to be one array");
     }
-    checked_multiply(
-        checked_multiply(checked_add(request.left.rows, 64), checked_add(request.left.cols, 64)),
-        64);
-    checked_multiply(
-        checked_multiply(checked_add(request.right.rows, 64), checked_add(request.right.cols, 64)),
-        64);
+    require_apart(name, "out", request.out, "left", request.left);
+    require_apart(name, "out", request.out, "right", request.right);
+    // Whatever the kernel derives from the sizes: both operands and out padded, some times.
+    for (const StridedMatrix& matrix : {request.left, request.right, request.out}) {
+        checked_multiply(
+            checked_multiply(checked_add(matrix.rows, 512), checked_add(matrix.cols, 512)),
+            16 * static_cast<std::int64_t>(request.threads));
+    }
     const py::gil_scoped_release release;
     isa_table().gemm(request);
 }

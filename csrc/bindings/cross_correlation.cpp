@@ -89,6 +89,8 @@ void attach_moments(const char* name, ForwardRequest<Parameters>& request,
         value_error(name, "moments must have shape (" + std::to_string(rows) + ", " +
                               std::to_string(cols) + "), got " + shape_text(request.moments));
     }
+    require_apart(name, "moments", request.moments, "view1", request.view[0]);
+    require_apart(name, "moments", request.moments, "view2", request.view[1]);
     const DType compute = request.view[0].dtype == DType::float64 ? DType::float64 : DType::float32;
     if (request.moments.dtype != compute) {
         throw py::type_error(std::string(name) + ": moments must be " + dtype_name(compute) +
@@ -127,6 +129,18 @@ void run_backward(const char* name, void (*kernel)(const BackwardRequest<Paramet
                                   dtype_name(forward.view[0].dtype) + " of shape " +
                                   shape_text(forward.view[0]) + ", got " + dtype_name(out.dtype) +
                                   " of shape " + shape_text(out));
+        }
+    }
+    for (std::size_t i = 0; i < 2; ++i) {
+        if (!grads[i]) {
+            continue;
+        }
+        const StridedMatrix& out = request.grad_view[i];
+        require_apart(name, names[i], out, "view1", forward.view[0]);
+        require_apart(name, names[i], out, "view2", forward.view[1]);
+        require_apart(name, names[i], out, "moments", request.forward.moments);
+        if (grads[1 - i]) {
+            require_apart(name, names[i], out, names[1 - i], request.grad_view[1 - i]);
         }
     }
     const py::gil_scoped_release release;

@@ -76,6 +76,18 @@ inline void sum_over_samples(std::int64_t samples, const Term& term,
     }
 }
 
+// Variance of one shifted column in double: where squares left the range of T, but also
+// where the column holds NaN or infinity, which then stay in the result.
+template <class T>
+double column_variance(const T* column, std::int64_t samples, double mean) noexcept {
+    double sum = 0.0;
+    for (std::int64_t i = 0; i < samples; ++i) {
+        const double x = static_cast<double>(column[i * Panel<T>::rows]) - mean;
+        sum += x * x;
+    }
+    return sum / static_cast<double>(samples);
+}
+
 // Centres a loaded panel in two steps: a first mean as the shift, then the mean and
 // variance of what is left, so a large common offset costs no accuracy.
 template <class T>
@@ -113,7 +125,10 @@ void centre_panel(T* panel, std::int64_t samples, int view, ColumnStatistics* st
         rest);
     for (int c = 0; c < rows; ++c) {
         const double left = rest[0][c] / n;
-        const double variance = rest[1][c] / n - left * left;
+        double variance = rest[1][c] / n - left * left;
+        if (!__builtin_isfinite(variance)) {
+            variance = column_variance(panel + c, samples, left);
+        }
         offset[c] = static_cast<T>(left);
         statistics[c].mean[view] = static_cast<double>(shift[c]) + left;
         statistics[c].variance[view] = variance < 0.0 ? 0.0 : variance;

@@ -104,28 +104,31 @@ def _verdict(result: Result) -> str:
 
 def _score_table(result: Result, data: ImageData) -> str:
     rows = []
+    worst = min(min(scores.knn, scores.linear) for scores in result.scores.values())
     for name, scores in result.scores.items():
         own = ' class="own"' if name == "trained encoder" else ""
-        rows.append(
-            f"<tr{own}><td>{escape(name)}</td>{_cells(scores.knn)}{_cells(scores.linear)}</tr>"
-        )
+        cells = _cells(scores.knn, worst) + _cells(scores.linear, worst)
+        rows.append(f"<tr{own}><td>{escape(name)}</td>{cells}</tr>")
     tests = len(data.test_images)
     rate = result.scores["trained encoder"].knn / 100.0
     error = 100.0 * math.sqrt(max(rate * (1.0 - rate), 0.0) / tests)
     return (
         '<table><thead><tr><th></th><th colspan="2">kNN accuracy</th>'
         f'<th colspan="2">linear probe</th></tr></thead><tbody>{"".join(rows)}</tbody></table>'
-        f'<p class="note">Measured on {tests} test images that training never saw '
+        f'<p class="note">Bars show the errors that remain: shorter is better. '
+        f"Measured on {tests} test images that training never saw "
         f"({len(data.train_images)} training images). One image is {100.0 / tests:.2f} points, "
         f"and the standard error of the trained encoder's kNN accuracy is about "
         f"{error:.1f} points: smaller differences mean nothing.</p>"
     )
 
 
-def _cells(accuracy: float) -> str:
+def _cells(accuracy: float, worst: float) -> str:
+    """The number, and a bar for its errors on a scale that begins at none."""
+    width = 100.0 * (100.0 - accuracy) / max(100.0 - worst, 1e-9)
     return (
         f'<td class="number">{accuracy:.2f} %</td>'
-        f'<td><div class="bar"><i style="width:{accuracy:.1f}%"></i></div></td>'
+        f'<td><div class="bar"><i style="width:{width:.1f}%"></i></div></td>'
     )
 
 

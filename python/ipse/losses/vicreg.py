@@ -52,6 +52,9 @@ class VICRegLoss(nn.Module):
             z_a, z_b = gather_rows(z_a), gather_rows(z_b)
         if z_a.dim() <= 2 or z_a.shape != z_b.shape:
             return self._loss(z_a, z_b)  # says what is wrong with the shapes, if anything
+        if 0 in z_a.shape[1:-1]:
+            shape = tuple(z_a.shape)
+            raise ValueError(f"VICRegLoss: z_a and z_b must not be empty, got shape {shape}")
         positions = zip(z_a.flatten(1, -2).unbind(1), z_b.flatten(1, -2).unbind(1), strict=True)
         return torch.stack([self._loss(a, b) for a, b in positions]).mean()
 

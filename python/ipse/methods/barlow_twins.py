@@ -64,10 +64,10 @@ class BarlowTwinsConfig(RunConfig):
 
     slug: ClassVar[str] = "barlow-twins"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "fashion-mnist": {"epochs": 10, "train_size": 10000}
+        "fashion-mnist": {"epochs": 50, "train_size": 10000, "learning_rate": 2e-3}
     }
 
-    epochs: int = option(200, "passes over the training samples", minimum=1)
+    epochs: int = option(150, "passes over the training samples", minimum=1)
     dimension: int = option(256, "size of the embedding whose correlation is measured", minimum=1)
     hidden: int = option(256, "width of the projector's hidden layers", minimum=1)
     lambda_param: float | None = option(
@@ -75,7 +75,9 @@ class BarlowTwinsConfig(RunConfig):
     )
     learning_rate: float = option(1e-3, "Adam's base learning rate", minimum=0)
     weight_decay: float = option(1e-6, "Adam's weight decay", minimum=0)
-    warmup: float = option(0.1, "part of the steps during which the rate rises", minimum=0)
+    warmup: float = option(
+        0.1, "part of the steps during which the rate rises", minimum=0, maximum=1
+    )
 
     @property
     def off_diagonal_weight(self) -> float:
@@ -97,7 +99,8 @@ class BarlowTwins(Method[BarlowTwinsConfig]):
 
     def build(self, data: ImageData) -> None:
         config = self.config
-        self.encoder = ConvEncoder(data.channels)
+        side = data.train_images.shape[-1]
+        self.encoder = ConvEncoder(data.channels, stem_stride=1 if side <= 16 else 2)
         self.projector = projector(self.encoder.features, config.hidden, config.dimension)
         self.loss = BarlowTwinsLoss(lambda_param=config.off_diagonal_weight)
         self.views = _VIEWS[data.name]

@@ -77,6 +77,7 @@ def _register(
     core_forward: Callable[..., float],
     core_backward: Callable[..., None],
     formula: Callable[..., Tensor],
+    gradient: Callable[..., Tensor],
 ) -> None:
     """Registers ``ipse::name`` and ``ipse::name_backward`` for a loss with float parameters."""
     function = f"{name}_loss"
@@ -156,24 +157,16 @@ def _register(
         )
         return grads[0], grads[1]
 
-    def plain_gradient(
-        grad: Tensor, z1: Tensor, z2: Tensor, values: list[float], side: str, create_graph: bool
-    ) -> tuple[Tensor, ...]:
-        side = resolve_side(function, side, z1)
-        with torch.enable_grad():
-            loss = formula(z1, z2, *values, side)
-            return torch.autograd.grad(loss, (z1, z2), grad, create_graph=create_graph)
-
     def backward_other(
         grad: Tensor, z1: Tensor, z2: Tensor, moments: Tensor, *rest: Any
     ) -> tuple[Tensor, Tensor]:
         *values, side, wanted = rest
-        leaves = [view.detach().requires_grad_() for view in (z1, z2)]
-        grads = plain_gradient(grad, leaves[0], leaves[1], values, side, False)
-        nothing = empty_grads(z1, [False, False])
-        first, second = (
-            g if want else none for g, want, none in zip(grads, wanted, nothing, strict=True)
-        )
+        side = resolve_side(function, side, z1)
+        first, second = empty_grads(z1, [False, False])
+        if wanted[0]:
+            first = gradient(grad, z1, z2, *values, side)
+        if wanted[1]:
+            second = gradient(grad, z2, z1, *values, side)
         return first, second
 
     def backward_fake(
@@ -190,27 +183,23 @@ def _register(
     def backward_backward(ctx: Any, gg1: Tensor | None, gg2: Tensor | None) -> tuple[Any, ...]:
         *values, side, wanted = ctx.rest
         create_graph = torch.is_grad_enabled()
-        # Inputs that are constants to the caller still need a gradient here, inside.
-        inner = [
-            t if t.requires_grad and create_graph else t.detach().requires_grad_()
+        # Aliases, not the tensors themselves: one view may have been made from the other, and
+        # the derivative by each must stop at it. Constants need a gradient inside, too.
+        grad, z1, z2 = inner = [
+            t.view_as(t) if t.requires_grad and create_graph else t.detach().requires_grad_()
             for t in ctx.saved_tensors
         ]
-        grads = plain_gradient(inner[0], inner[1], inner[2], values, side, True)
-        chosen = [
-            (g, gg)
-            for g, gg, want in zip(grads, (gg1, gg2), wanted, strict=True)
-            if want and gg is not None
-        ]
-        if not chosen:
-            return (None,) * (count + 6)
+        side = resolve_side(function, side, z1)
         with torch.enable_grad():
-            result = torch.autograd.grad(
-                [g for g, _ in chosen],
-                inner,
-                [gg for _, gg in chosen],
-                create_graph=create_graph,
-                allow_unused=True,
-            )
+            chosen = [
+                (gradient(grad, own, other, *values, side), gg)
+                for own, other, gg, want in ((z1, z2, gg1, wanted[0]), (z2, z1, gg2, wanted[1]))
+                if want and gg is not None
+            ]
+            if not chosen:
+                return (None,) * (count + 6)
+            outputs, grads = zip(*chosen, strict=True)
+            result = torch.autograd.grad(outputs, inner, grads, create_graph=create_graph)
         return (*result, *[None] * (count + 3))
 
     define(
@@ -241,6 +230,7 @@ _register(
     _core.barlow_twins_forward,
     _core.barlow_twins_backward,
     formulas.barlow_twins,
+    formulas.barlow_twins_gradient,
 )
 _register(
     "vicreg",
@@ -248,4 +238,5 @@ _register(
     _core.vicreg_forward,
     _core.vicreg_backward,
     formulas.vicreg,
+    formulas.vicreg_gradient,
 )

@@ -22,7 +22,6 @@ from ipse.evaluation import (
     score,
 )
 from ipse.training.config import RunConfig
-from ipse.training.device import launcher
 from ipse.training.errors import RunError
 from ipse.training.folder import RunFolder
 from ipse.training.loop import Loop
@@ -65,7 +64,7 @@ def _evaluate(
     trained, config = loop.method, loop.method.config
     # Built from the same seed: exactly the network that training started from.
     untrained = method(config, data)
-    untrained.attach(launcher(config))
+    untrained.attach(loop.fabric)
     trained.eval()
     untrained.eval()
     before = extract(untrained.features, data, loop.device)

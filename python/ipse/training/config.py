@@ -24,6 +24,7 @@ def option(
     help: str,
     *,
     minimum: float | None = None,
+    maximum: float | None = None,
     choices: Sequence[Any] | None = None,
 ) -> Any:
     """A dataclass field with what the command line and the checks need to know about it.
@@ -32,9 +33,10 @@ def option(
         default: The value where none is given.
         help: One line for the command line's help.
         minimum: Smallest allowed number.
+        maximum: Largest allowed number.
         choices: The allowed values, if they can be listed.
     """
-    metadata = {"help": help, "minimum": minimum, "choices": choices}
+    metadata = {"help": help, "minimum": minimum, "maximum": maximum, "choices": choices}
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -121,3 +123,6 @@ def _check(config: type[RunConfig], field: dataclasses.Field[Any], value: Any) -
     # Written so that NaN fails.
     if minimum is not None and not value >= minimum:
         raise ConfigError(f"{field.name}: got {value}, must be at least {minimum}")
+    maximum = field.metadata.get("maximum")
+    if maximum is not None and not value <= maximum:
+        raise ConfigError(f"{field.name}: got {value}, must be at most {maximum}")

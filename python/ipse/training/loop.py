@@ -56,6 +56,7 @@ class Loop:
         method.attach(fabric)
         self.method = method
         self.data = data
+        self.fabric = fabric
         self.device: torch.device = fabric.device
         self.step = 0
         self.seconds = 0.0

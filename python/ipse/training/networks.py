@@ -12,21 +12,26 @@ __all__ = ["ConvEncoder", "projector"]
 class ConvEncoder(nn.Module):
     """A plain convolutional encoder: [N, C, H, W] to [N, features].
 
-    Each stage is 3 x 3 convolution, BatchNorm, ReLU; every stage but the first halves the image.
-    Global average pooling ends it, so any image size works and no position is wired in. With
-    the default widths it has about 100 thousand parameters.
+    Each stage is 3 x 3 convolution, BatchNorm, ReLU, and halves the image; the first only if
+    `stem_stride` is 2. Global average pooling ends it, so any image size works. With the default
+    widths it has about 93 thousand parameters.
 
     Args:
         channels: Colour channels of the input.
         widths: Channels of each stage; the last is the size of the feature vector.
+        stem_stride: Stride of the first stage: 1 for tiny images, 2 for larger ones, where the
+            full-size maps would cost most of the time and the network would see too little
+            of the image at once.
     """
 
-    def __init__(self, channels: int = 1, widths: Sequence[int] = (32, 64, 128)) -> None:
+    def __init__(
+        self, channels: int = 1, widths: Sequence[int] = (32, 64, 128), stem_stride: int = 1
+    ) -> None:
         super().__init__()
         self.features = widths[-1]
         stages: list[nn.Module] = []
         for index, width in enumerate(widths):
-            stride = 1 if index == 0 else 2
+            stride = stem_stride if index == 0 else 2
             stages += [
                 nn.Conv2d(channels, width, 3, stride=stride, padding=1, bias=False),
                 nn.BatchNorm2d(width),
