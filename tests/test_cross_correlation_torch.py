@@ -15,6 +15,7 @@ from tests.cross_correlation_cases import (
     both_losses,
     both_sides,
     make_views,
+    oracle,
     value_and_gradients,
 )
 
@@ -198,6 +199,27 @@ def test_devices_without_kernel(loss: Loss, side: str, wanted: tuple[bool, bool]
             assert_near(mine, 2 * gradient, gradient.abs().max().item(), 1e-10)
         else:
             assert mine.shape == (0, 0)
+
+
+@both_losses
+@both_sides
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
+def test_devices_without_kernel_in_other_dtypes(loss: Loss, side: str, dtype: torch.dtype) -> None:
+    """Computed in float32, gradients rounded to the views' dtype; constant columns too."""
+    views = make_views(12, 20, dtype)
+    views[0][:, 4] = 1
+    value, *gradients, sizes = oracle(loss, *views)
+    got, moments = _on_a_device_without_kernel(loss.op, *views, *loss.values, side, True)
+    assert got.dtype == torch.float32
+    assert_near(got, value, sizes.value, 1e-5)
+    both = _on_a_device_without_kernel(
+        loss.backward_op, torch.tensor(1.0), *views, moments, *loss.values, side, [True, True]
+    )
+    for mine, exact in zip(both, gradients, strict=True):
+        assert mine.dtype == dtype
+        # Half a unit in the last place of the largest entry bounds that of every other.
+        rounding = torch.finfo(dtype).eps / 2 * exact.abs().max().item()
+        assert_near(mine, exact, rounding * 1.001 + 1e-5 * sizes.gradient, 1.0)
 
 
 @both_losses

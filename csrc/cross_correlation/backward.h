@@ -29,7 +29,7 @@ public:
           n_(views_[0].rows),
           d_(views_[0].cols),
           depth_(samples_side_ ? n_ : d_),
-          threads_(useful_threads(n_ * d_ * depth_, request.forward.threads)),
+          threads_(useful_threads(n_, d_, depth_, request.forward.threads)),
           // 256 x 256 floats: the strip, the other view's and G stay in L2 together.
           plan_(n_, d_, 64 * 1024, 64, threads_),
           left_(2, PackedMatrix<T>::elements(n_, depth_)),

@@ -38,7 +38,7 @@ double forward_features(const StridedMatrix (&views)[2], const Loss& loss, int m
                         T* moments) {
     const std::int64_t n = views[0].rows;
     const std::int64_t d = views[0].cols;
-    const int threads = useful_threads(n * d * d, max_threads);
+    const int threads = useful_threads(n, d, d, max_threads);
     const StripPlan<T> plan(n, d, 64 * 1024, 32, threads);
     const std::int64_t view_elements = PackedMatrix<T>::elements(d, n);
     const Shares<T> columns(2, view_elements);

@@ -25,7 +25,7 @@ public:
           loss_(loss),
           n_(views[0].rows),
           d_(views[0].cols),
-          threads_(useful_threads(n_ * n_ * d_, threads)),
+          threads_(useful_threads(n_, n_, d_, threads)),
           // Four packed or normalised strips share L2 with the Gram tiles in use; 128
           // columns keep the depth of a pass long enough to hide its loads of C.
           plan_(n_, d_, 32 * 1024, 128, threads_),

@@ -11,9 +11,11 @@ namespace ipse::IPSE_ISA {
 
 // Below this many multiplications a second thread costs more than it brings (measured: a
 // parallel region is about 5 us, a core does 50 multiplications a nanosecond).
-constexpr std::int64_t serial_work = 1 << 19;
+constexpr double serial_work = 1 << 19;
 
-inline int useful_threads(std::int64_t work, int threads) noexcept {
+// For a * b * c multiplications; in double, since sizes that a later allocation refuses come by.
+inline int useful_threads(std::int64_t a, std::int64_t b, std::int64_t c, int threads) noexcept {
+    const double work = static_cast<double>(a) * static_cast<double>(b) * static_cast<double>(c);
     return work < serial_work ? 1 : threads;
 }
 

@@ -64,7 +64,7 @@ class BarlowTwinsConfig(RunConfig):
 
     slug: ClassVar[str] = "barlow-twins"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "fashion-mnist": {"epochs": 50, "train_size": 10000, "learning_rate": 2e-3}
+        "fashion-mnist": {"epochs": 50, "train_size": 10000}
     }
 
     epochs: int = option(150, "passes over the training samples", minimum=1)
@@ -73,7 +73,7 @@ class BarlowTwinsConfig(RunConfig):
     lambda_param: float | None = option(
         None, "weight of the off-diagonal terms (default: 1 / dimension)", minimum=0
     )
-    learning_rate: float = option(1e-3, "Adam's base learning rate", minimum=0)
+    learning_rate: float = option(2e-3, "Adam's base learning rate", minimum=0)
     weight_decay: float = option(1e-6, "Adam's weight decay", minimum=0)
     warmup: float = option(
         0.1, "part of the steps during which the rate rises", minimum=0, maximum=1
