@@ -11,6 +11,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 
+TITLES = {"barlow_twins": "Barlow Twins", "vicreg": "VICReg"}
 COLOURS = {"ipse": "#1b6ca8", "compiled": "#c9c9c9", "lightly": "#8f8f8f"}
 LABELS = {"ipse": "ipse", "compiled": "torch.compile", "lightly": "lightly 1.6"}
 
@@ -28,11 +29,11 @@ def draw(files: list[str], target: Path) -> None:
             if name != "ipse":
                 ratios = [row["seconds"][name] / row["seconds"]["ipse"] for row in rows]
                 panel.bar_label(
-                    bars, [f"{r:.0f}×" if r >= 9.5 else f"{r:.1f}×" for r in ratios], size=7
+                    bars, [f"{r:.0f}×" if r >= 9.5 else f"{r:.1f}×" for r in ratios], size=5.5
                 )
         panel.set_yscale("log")
         panel.set_xticks(range(len(rows)), [row["case"].replace(" ", "\n") for row in rows], size=7)
-        panel.set_title(record["title"].split(":")[0], size=10)
+        panel.set_title(TITLES[record["title"].split(":")[0]], size=10)
         panel.spines[["top", "right"]].set_visible(False)
     panels[0].set_ylabel("forward + backward, ms")
     panels[0].legend(frameon=False, fontsize=8)

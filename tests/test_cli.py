@@ -274,7 +274,7 @@ def test_help_shows_every_setting_with_its_default(ask: Ask) -> None:
     assert code == 0
     for name in get("barlow-twins").Config.defaults():
         assert f"--{name.replace('_', '-')} " in out
-    assert "default: 0.001" in " ".join(out.split())
+    assert "default: 0.002" in " ".join(out.split())
 
 
 def test_missing_extra_names_the_package(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
