@@ -64,7 +64,7 @@ bench: setup
 	$(BIN)/python -m bench.vicreg
 
 claims: setup
-	for claim in bench/claims/*.py; do $(BIN)/python $$claim || exit 1; done
+	status=0; for claim in bench/claims/*.py; do $(BIN)/python $$claim || status=1; done; exit $$status
 
 clean:
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

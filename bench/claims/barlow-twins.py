@@ -144,18 +144,21 @@ class Study:
         return outcome
 
 
-def redundancy(study: Study) -> Claim:
+def redundancy(study: Study) -> list[Claim]:
     full = study.mean("D=512, batch 256", dimension=512)
     without = study.mean("D=512, lambda 0", dimension=512, lambda_param=0.0)
     decorrelation = without.off_diagonal / full.off_diagonal
     rank = full.effective_rank / without.effective_rank
     gain = full.linear - without.linear
-    return Claim(
-        "(a) lambda = 1/D against 0",
-        f"off-diagonal / {decorrelation:.1f} (>= 5), rank x {rank:.1f} (>= 3), "
-        f"linear {gain:+.2f} points (> 0, 3 expected)",
-        decorrelation >= 5 and rank >= 3 and gain > 0,
-    )
+    return [
+        Claim(
+            "(a) lambda = 1/D against 0",
+            f"off-diagonal / {decorrelation:.1f} (>= 5), rank x {rank:.1f} (>= 3)",
+            decorrelation >= 5 and rank >= 3,
+        ),
+        Claim("(a) linear probe higher", f"linear {gain:+.2f} points (> 0)", gain > 0),
+        Claim("(a) by the size expected", f"linear {gain:+.2f} points (>= 3)", gain >= 3),
+    ]
 
 
 def dimension(study: Study) -> Claim:
@@ -228,7 +231,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         options.epochs,
         options.seeds,
     )
-    claims = [redundancy(study), dimension(study), *small_batch(study), exactness()]
+    claims = [*redundancy(study), dimension(study), *small_batch(study), exactness()]
     print()
     for claim in claims:
         print(f"{'holds' if claim.holds else 'FAILS'}  {claim.name:<30} {claim.measured}")

@@ -1,7 +1,8 @@
 """The compiled core: NumPy arrays in and out, GIL released, no torch.
 
 Arrays are float32, float64, float16, or bfloat16 as its uint16 bit patterns, of any
-strides unless said otherwise. ``num_threads=0`` is the OpenMP default.
+strides unless said otherwise. ``num_threads=0`` is the OpenMP default; at most 8 for each
+processor are used. Results must not overlap other arguments.
 """
 
 from typing import Any, TypedDict

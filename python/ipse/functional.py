@@ -30,7 +30,8 @@ def barlow_twins_loss(
         z1, z2: (N, D) embeddings of the two views, N >= 2, D >= 1, one dtype: float32,
             float64, bfloat16 or float16. Any strides. NaN and infinity propagate.
         lambda_param: weight of the off-diagonal (redundancy) term.
-        eps: added to the variances; a constant feature contributes 1 and no gradient.
+        eps: added to the variances. A feature that is constant in a view contributes 1; its
+            gradient is finite but large, of the order 1 / sqrt(eps).
         side: ``"samples"`` works through (N, N) Gram matrices, ``"features"`` through C;
             ``"auto"`` takes the cheaper. Both are exact.
 
