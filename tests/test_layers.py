@@ -1,6 +1,7 @@
 """The shape of the library: who imports whom, what is documented, what comes with an op."""
 
 import ast
+import importlib
 import inspect
 import subprocess
 import sys
@@ -139,14 +140,31 @@ def registered_ops() -> list[str]:
     return sorted(name for name in names if not name.endswith("_backward"))
 
 
-def engine_of(op: str) -> str:
+# The files in python/ipse/ops that register operators, and the engine in csrc each belongs to.
+ENGINE_OF_GROUP = {
+    "cross_correlation": "cross_correlation",
+    "similarity": "similarity",
+    "prototypes": "similarity",
+    "neighbours": "similarity",
+    "clusters": "similarity",
+}
+
+
+def group_of(op: str) -> str:
     """The file in python/ipse/ops that registers the op."""
-    (engine,) = [
-        path.stem
-        for path in (PACKAGE / "ops").glob("[a-z]*.py")
-        if path.stem != "formulas" and f'"{op}"' in path.read_text()
+    (group,) = [
+        group
+        for group in ENGINE_OF_GROUP
+        if (path := PACKAGE / "ops" / f"{group}.py").exists() and f'"{op}"' in path.read_text()
     ]
-    return engine
+    return group
+
+
+def core_functions(op: str) -> tuple[str, ...]:
+    """What the op calls in the core: functions of its own, or those its group shares."""
+    module = importlib.import_module(f"ipse.ops.{group_of(op)}")
+    shared = getattr(module, "CORE_FUNCTIONS", {})
+    return tuple(shared.get(op, (f"{op}_forward", f"{op}_backward")))
 
 
 def test_ops_are_found() -> None:
@@ -155,18 +173,18 @@ def test_ops_are_found() -> None:
 
 @pytest.mark.parametrize("op", registered_ops())
 def test_every_op_comes_with_all_its_parts(op: str) -> None:
-    engine = engine_of(op)
-    reference = ROOT / "tests" / "reference" / f"{engine}.py"
+    group = group_of(op)
+    reference = ROOT / "tests" / "reference" / f"{group}.py"
     assert f"def {op}(" in reference.read_text()
     for part in (
-        ROOT / "csrc" / engine,
-        ROOT / "csrc" / "bindings" / f"{engine}.cpp",
+        ROOT / "csrc" / ENGINE_OF_GROUP[group],
+        ROOT / "csrc" / "bindings" / f"{group}.cpp",
         ROOT / "tests" / f"test_{op}.py",
     ):
         assert part.exists(), part
     stub = (PACKAGE / "_core.pyi").read_text()
-    assert f"def {op}_forward(" in stub
-    assert f"def {op}_backward(" in stub
-    assert any((ROOT / "bench" / f"{name}.py").exists() for name in (op, engine)), (
-        f"bench/{op}.py or bench/{engine}.py"
+    for function in core_functions(op):
+        assert f"def {function}(" in stub
+    assert any((ROOT / "bench" / f"{name}.py").exists() for name in (op, group)), (
+        f"bench/{op}.py or bench/{group}.py"
     )

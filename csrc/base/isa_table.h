@@ -1,5 +1,5 @@
-// Every entry point that exists once per instruction set, and the table that
-// dispatch.cpp fills from the level chosen at run time.
+// Every entry point that exists once per instruction set. Each engine fills its own table
+// (`*_isa.cpp` in its folder); isa_table_isa.cpp lists them, dispatch.cpp picks the level.
 #pragma once
 
 #include "base/gemm.h"
@@ -10,11 +10,12 @@ namespace ipse {
 
 struct IsaTable {
     void (*gemm)(const GemmRequest&);
-    CrossCorrelationTable cross_correlation;
+    const CrossCorrelationTable* cross_correlation;
 };
 
 namespace IPSE_ISA {
 void gemm(const GemmRequest& request);
+extern const CrossCorrelationTable cross_correlation_table;
 extern const IsaTable isa_table;
 }  // namespace IPSE_ISA
 

@@ -152,7 +152,7 @@ double barlow_twins_forward(const py::array& view1, const py::array& view2, doub
                             int num_threads) {
     constexpr const char* name = "barlow_twins_forward";
     return run_forward(
-        name, isa_table().cross_correlation.barlow_twins_forward,
+        name, isa_table().cross_correlation->barlow_twins_forward,
         common(name, view1, view2, side, BarlowTwinsParameters{lambda_param, eps}, num_threads),
         moments);
 }
@@ -163,7 +163,7 @@ void barlow_twins_backward(const py::array& view1, const py::array& view2, const
                            int num_threads) {
     constexpr const char* name = "barlow_twins_backward";
     run_backward(
-        name, isa_table().cross_correlation.barlow_twins_backward,
+        name, isa_table().cross_correlation->barlow_twins_backward,
         common(name, view1, view2, side, BarlowTwinsParameters{lambda_param, eps}, num_threads),
         moments, grad, {grad_view1, grad_view2});
 }
@@ -172,7 +172,7 @@ double vicreg_forward(const py::array& view1, const py::array& view2, double lam
                       double mu_param, double nu_param, double eps, const std::string& side,
                       const OptionalArray& moments, int num_threads) {
     constexpr const char* name = "vicreg_forward";
-    return run_forward(name, isa_table().cross_correlation.vicreg_forward,
+    return run_forward(name, isa_table().cross_correlation->vicreg_forward,
                        common(name, view1, view2, side,
                               VicregParameters{lambda_param, mu_param, nu_param, eps}, num_threads),
                        moments);
@@ -183,7 +183,7 @@ void vicreg_backward(const py::array& view1, const py::array& view2, const py::a
                      const std::string& side, const OptionalArray& grad_view1,
                      const OptionalArray& grad_view2, int num_threads) {
     constexpr const char* name = "vicreg_backward";
-    run_backward(name, isa_table().cross_correlation.vicreg_backward,
+    run_backward(name, isa_table().cross_correlation->vicreg_backward,
                  common(name, view1, view2, side,
                         VicregParameters{lambda_param, mu_param, nu_param, eps}, num_threads),
                  moments, grad, {grad_view1, grad_view2});

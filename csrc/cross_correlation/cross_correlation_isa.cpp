@@ -40,14 +40,11 @@ void backward(const BackwardRequest<Parameters>& request) {
 
 }  // namespace
 
-const IsaTable isa_table = {
-    gemm,
-    {
-        forward<BarlowTwins, BarlowTwinsParameters>,
-        backward<BarlowTwins, BarlowTwinsParameters>,
-        forward<Vicreg, VicregParameters>,
-        backward<Vicreg, VicregParameters>,
-    },
+const CrossCorrelationTable cross_correlation_table = {
+    forward<BarlowTwins, BarlowTwinsParameters>,
+    backward<BarlowTwins, BarlowTwinsParameters>,
+    forward<Vicreg, VicregParameters>,
+    backward<Vicreg, VicregParameters>,
 };
 
 }  // namespace ipse::IPSE_ISA

@@ -1,4 +1,4 @@
-"""Every ipse operation that can be called on tensors, as a stateless function."""
+"""Second-moment losses of two views: Barlow Twins, VICReg."""
 
 import torch
 from torch import Tensor
