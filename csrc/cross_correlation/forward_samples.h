@@ -6,7 +6,7 @@
 #include "base/multiply.h"
 #include "base/parallel.h"
 #include "cross_correlation/plan.h"
-#include "cross_correlation/sums.h"
+#include "base/sums.h"
 #include "cross_correlation/triangle.h"
 
 namespace ipse::IPSE_ISA {
