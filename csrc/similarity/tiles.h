@@ -31,9 +31,7 @@ struct SimilarityTile {
     T* data;
 
     T* line(std::int64_t i) const noexcept { return data + i * tile_stride<T>; }
-    std::int64_t vectors() const noexcept {
-        return (cols + Simd<T>::lanes - 1) / Simd<T>::lanes;
-    }
+    std::int64_t vectors() const noexcept { return (cols + Simd<T>::lanes - 1) / Simd<T>::lanes; }
 };
 
 // The tiles in a fixed order, dealt to `slots` in contiguous shares. What a slot adds up
