@@ -75,3 +75,50 @@ def vicreg_backward(
     grad_view2: _Array | None = None,
     num_threads: int = 0,
 ) -> None: ...
+def softmax_forward(
+    rows: list[_Array],
+    columns: list[_Array],
+    scale: _Array,
+    normalize: bool,
+    exclude: str,
+    samples: int,
+    mean: bool,
+    row_sums: _Array,
+    column_sums: _Array | None = None,
+    num_threads: int = 0,
+) -> None: ...
+def softmax_backward(
+    rows: list[_Array],
+    columns: list[_Array],
+    scale: _Array,
+    normalize: bool,
+    exclude: str,
+    samples: int,
+    row_sums: _Array,
+    column_sums: _Array | None,
+    row_weights: _Array,
+    positive_weights: _Array,
+    column_weights: _Array | None,
+    grad_rows: list[_Array | None],
+    grad_columns: list[_Array | None],
+    num_threads: int = 0,
+) -> None: ...
+def sigmoid_forward(
+    rows: _Array,
+    columns: _Array,
+    scale: float,
+    bias: float,
+    samples: int,
+    num_threads: int = 0,
+) -> float: ...
+def sigmoid_backward(
+    rows: _Array,
+    columns: _Array,
+    scale: float,
+    bias: float,
+    samples: int,
+    grad: float,
+    grad_rows: _Array | None = None,
+    grad_columns: _Array | None = None,
+    num_threads: int = 0,
+) -> tuple[float, float]: ...
