@@ -101,7 +101,10 @@ def logsumexp(
 
 
 def siglip(inputs: Sequence[Tensor], paired: bool) -> Tensor:
-    """Of (image, text, scale, bias): the mean over images of the sum over texts of -log sigmoid(z (scale s + bias))."""
+    """The mean over images of the sum over texts of -log sigmoid(z (scale s + bias)).
+
+    inputs: image (N, D), text (K, D), scale, bias.
+    """
     image, text, scale, bias = inputs
     compute = COMPUTE_DTYPES[image.dtype]
     logits = image.to(compute) @ text.to(compute).T * scale.to(compute) + bias.to(compute)
