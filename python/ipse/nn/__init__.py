@@ -1,4 +1,4 @@
-"""Layers and updates that methods share: prototypes, a weight-normalised layer, a moving average."""
+"""What methods share: prototypes, a weight-normalised layer, the moving average of a teacher."""
 
 from ipse.nn.ema import ema_update
 from ipse.nn.prototypes import Prototypes

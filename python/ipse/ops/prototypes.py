@@ -89,14 +89,22 @@ def _rows_of(pair_weights: Sequence[float], targets: Sequence[Tensor]) -> list[l
 
 
 def _core_arguments(
-    students: Sequence[Tensor], targets: Sequence[Tensor], center: Tensor | None, *rest: Any
-) -> tuple[Any, ...]:
-    return (
-        [to_numpy(view) for view in students],
-        [to_numpy(view) for view in targets],
-        None if center is None else to_numpy(center),
-        *rest,
-    )
+    students: Sequence[Tensor],
+    targets: Sequence[Tensor],
+    center: Tensor | None,
+    pair_weights: Sequence[float],
+    student_temperature: float,
+    teacher_temperature: float | None,
+) -> dict[str, Any]:
+    return {
+        "students": [to_numpy(view) for view in students],
+        "targets": [to_numpy(view) for view in targets],
+        "center": None if center is None else to_numpy(center),
+        "pair_weights": pair_weights,
+        "student_temperature": student_temperature,
+        "teacher_temperature": teacher_temperature,
+        "num_threads": torch.get_num_threads(),
+    }
 
 
 def _empty_losses(students: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
@@ -108,7 +116,7 @@ def _forward_cpu(students: list[Tensor], targets: list[Tensor], *rest: Any) -> T
     _check_views(students, targets, *rest)
     losses = _empty_losses(students, targets)
     arguments = _core_arguments(students, targets, *rest)
-    _core.soft_cross_entropy_forward(*arguments, to_numpy(losses), torch.get_num_threads())
+    _core.soft_cross_entropy_forward(**arguments, losses=to_numpy(losses))
     return losses
 
 
@@ -164,10 +172,11 @@ def _backward_cpu(
     *parameters, wanted = rest
     grads = _empty_grads(students, wanted)
     _core.soft_cross_entropy_backward(
-        *_core_arguments(students, targets, *parameters),
-        to_numpy(grad),
-        [to_numpy(g) if want else None for g, want in zip(grads, wanted, strict=True)],
-        torch.get_num_threads(),
+        **_core_arguments(students, targets, *parameters),
+        grad_losses=to_numpy(grad),
+        grad_students=[
+            to_numpy(g) if want else None for g, want in zip(grads, wanted, strict=True)
+        ],
     )
     return grads
 
