@@ -5,6 +5,7 @@ strides unless said otherwise. ``num_threads=0`` is the OpenMP default; at most 
 processor are used. Results must not overlap other arguments.
 """
 
+from collections.abc import Sequence
 from typing import Any, TypedDict
 
 import numpy as np
@@ -122,3 +123,27 @@ def sigmoid_backward(
     grad_columns: _Array | None = None,
     num_threads: int = 0,
 ) -> tuple[float, float]: ...
+def soft_cross_entropy_forward(
+    students: Sequence[_Array],
+    targets: Sequence[_Array],
+    center: _Array | None,
+    pair_weights: Sequence[float],
+    student_temperature: float,
+    teacher_temperature: float | None,
+    losses: _Array,
+    num_threads: int = 0,
+) -> None: ...
+def soft_cross_entropy_backward(
+    students: Sequence[_Array],
+    targets: Sequence[_Array],
+    center: _Array | None,
+    pair_weights: Sequence[float],
+    student_temperature: float,
+    teacher_temperature: float | None,
+    grad_losses: _Array,
+    grad_students: Sequence[_Array | None],
+    num_threads: int = 0,
+) -> None: ...
+def sinkhorn(
+    scores: _Array, codes: _Array, epsilon: float, iterations: int, num_threads: int = 0
+) -> None: ...

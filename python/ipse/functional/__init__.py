@@ -5,6 +5,7 @@ One file for each kind of operation; this list is everything.
 
 from ipse.functional.cross_correlation import barlow_twins_loss, vicreg_loss
 from ipse.functional.image_text import clip_loss, siglip_loss
+from ipse.functional.prototypes import dino_loss, sinkhorn, soft_cross_entropy, swav_loss
 from ipse.functional.similarity import (
     dcl_loss,
     dclw_loss,
@@ -19,10 +20,14 @@ __all__ = [
     "clip_loss",
     "dcl_loss",
     "dclw_loss",
+    "dino_loss",
     "info_nce_loss",
     "ntxent_loss",
     "siglip_loss",
     "similarity_logsumexp",
+    "sinkhorn",
+    "soft_cross_entropy",
     "supcon_loss",
+    "swav_loss",
     "vicreg_loss",
 ]

@@ -3,3 +3,6 @@
 from ipse.ops import cross_correlation, siglip, similarity, similarity_sums
 
 __all__ = ["cross_correlation", "siglip", "similarity", "similarity_sums"]
+from ipse.ops import cross_correlation, prototypes
+
+__all__ = ["cross_correlation", "prototypes"]
