@@ -5,17 +5,20 @@
 #include "base/gemm.h"
 #include "base/isa.h"
 #include "cross_correlation/requests.h"
+#include "similarity/neighbours_requests.h"
 
 namespace ipse {
 
 struct IsaTable {
     void (*gemm)(const GemmRequest&);
     const CrossCorrelationTable* cross_correlation;
+    const NeighboursTable* neighbours;
 };
 
 namespace IPSE_ISA {
 void gemm(const GemmRequest& request);
 extern const CrossCorrelationTable cross_correlation_table;
+extern const NeighboursTable neighbours_table;
 extern const IsaTable isa_table;
 }  // namespace IPSE_ISA
 

@@ -75,3 +75,24 @@ def vicreg_backward(
     grad_view2: _Array | None = None,
     num_threads: int = 0,
 ) -> None: ...
+def topk_similarity(
+    x: _Array,
+    y: _Array,
+    values: _Array,
+    indices: _Array,
+    metric: str,
+    row_ids: _Array | None = None,
+    column_ids: _Array | None = None,
+    row_labels: _Array | None = None,
+    column_labels: _Array | None = None,
+    num_threads: int = 0,
+) -> None: ...
+def gathered_dot(
+    x: _Array, y: _Array, indices: _Array, out: _Array, num_threads: int = 0
+) -> None: ...
+def gathered_sum(
+    weights: _Array, indices: _Array, y: _Array, out: _Array, num_threads: int = 0
+) -> None: ...
+def scattered_sum(
+    weights: _Array, indices: _Array, x: _Array, out: _Array, num_threads: int = 0
+) -> None: ...

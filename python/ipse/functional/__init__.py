@@ -4,6 +4,7 @@ One file for each kind of operation; this list is everything.
 """
 
 from ipse.functional.cross_correlation import barlow_twins_loss, vicreg_loss
+from ipse.functional.neighbours import knn_classify, topk_similarity
 from ipse.functional.similarity import (
     clip_loss,
     dcl_loss,
@@ -21,9 +22,11 @@ __all__ = [
     "dcl_loss",
     "dclw_loss",
     "info_nce_loss",
+    "knn_classify",
     "ntxent_loss",
     "siglip_loss",
     "similarity_logsumexp",
     "supcon_loss",
+    "topk_similarity",
     "vicreg_loss",
 ]
