@@ -10,11 +10,11 @@
 
 namespace ipse::IPSE_ISA {
 
-// The product of a left and a right row is
+// The product of a row x and a column y is
 //   dot      x . y
 //   cosine   x . y / (max(|x|, eps) max(|y|, eps)), eps = 1e-12 as in torch's normalize
 //   l2       2 x . y - |y|^2: the squared distance is |x|^2 minus this
-enum class Operand : std::uint8_t { left, right };
+enum class Operand : std::uint8_t { row, column };
 
 constexpr std::int64_t packed_depth(Metric metric, std::int64_t depth) noexcept {
     return metric == Metric::l2 ? depth + 1 : depth;
@@ -77,9 +77,9 @@ inline void pack_rows(const StridedMatrix& from, Metric metric, Operand operand,
     } else if (metric == Metric::l2) {
         T* last = to + from.cols * rows;
         for (int r = 0; r < rows; ++r) {
-            last[r] = operand == Operand::left ? T{-1} : own[r];
+            last[r] = operand == Operand::row ? T{-1} : own[r];
         }
-        for (std::int64_t i = 0; i < from.cols * rows && operand == Operand::left; ++i) {
+        for (std::int64_t i = 0; i < from.cols * rows && operand == Operand::row; ++i) {
             to[i] *= 2;
         }
     }

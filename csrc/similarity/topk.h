@@ -83,7 +83,7 @@ public:
         if (plan_.packed_ahead) {
             const PackedMatrix<T> packed{columns_[0], plan_.columns, depth_};
             parallel_for(panel_count<T>(plan_.columns), threads_, [&](std::int64_t index, int) {
-                pack_rows<T>(request_.y, request_.metric, Operand::right, index,
+                pack_rows<T>(request_.y, request_.metric, Operand::column, index,
                              packed.panel(index), nullptr);
             });
         }
@@ -114,7 +114,7 @@ private:
             const std::int64_t panel = first_row / Panel<T>::rows + p;
             // Every range computes the same squares of its rows; one of them keeps them.
             T* squares = range == 0 ? squares_[0] + panel * Panel<T>::rows : nullptr;
-            pack_rows<T>(request_.x, request_.metric, Operand::left, panel, left.panel(p), squares);
+            pack_rows<T>(request_.x, request_.metric, Operand::row, panel, left.panel(p), squares);
         }
         for (std::int64_t i = 0; i < left.rows; ++i) {
             selections_[worker][i] = empty_selection(i, worker);
@@ -146,7 +146,7 @@ private:
         if (!plan_.packed_ahead) {
             right.data = tile_columns_[worker];
             for (std::int64_t p = 0; p < panels; ++p) {
-                pack_rows<T>(request_.y, request_.metric, Operand::right, first_panel + p,
+                pack_rows<T>(request_.y, request_.metric, Operand::column, first_panel + p,
                              right.panel(p), nullptr);
             }
         }

@@ -59,14 +59,18 @@ def _topk_cpu(
 ) -> tuple[Tensor, Tensor]:
     check_topk(x, y, k, metric, *filters)
     values, indices = _empty_topk(x, k)
+    row_ids, column_ids, row_labels, column_labels = map(_core_integers, filters)
     _core.topk_similarity(
         to_numpy(x),
         to_numpy(y),
         to_numpy(values),
         to_numpy(indices),
         metric,
-        *[_core_integers(f) for f in filters],
-        num_threads=torch.get_num_threads(),
+        row_ids,
+        column_ids,
+        row_labels,
+        column_labels,
+        torch.get_num_threads(),
     )
     return values, indices
 
