@@ -6,6 +6,7 @@
 #include "base/isa.h"
 #include "cross_correlation/requests.h"
 #include "similarity/neighbours_requests.h"
+#include "similarity/softmax_requests.h"
 
 namespace ipse {
 
@@ -13,12 +14,14 @@ struct IsaTable {
     void (*gemm)(const GemmRequest&);
     const CrossCorrelationTable* cross_correlation;
     const NeighboursTable* neighbours;
+    const SimilarityTable* similarity;
 };
 
 namespace IPSE_ISA {
 void gemm(const GemmRequest& request);
 extern const CrossCorrelationTable cross_correlation_table;
 extern const NeighboursTable neighbours_table;
+extern const SimilarityTable similarity_table;
 extern const IsaTable isa_table;
 }  // namespace IPSE_ISA
 

@@ -6,6 +6,7 @@ const IsaTable isa_table = {
     gemm,
     &cross_correlation_table,
     &neighbours_table,
+    &similarity_table,
 };
 
 }  // namespace ipse::IPSE_ISA

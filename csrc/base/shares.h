@@ -1,4 +1,4 @@
-// What a driver settles before its parallel region: how many workers, and their scratch.
+// Who does how much: when threads pay, and scratch memory dealt out to workers.
 #pragma once
 
 #include <cstdint>
