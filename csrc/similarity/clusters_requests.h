@@ -11,9 +11,9 @@ namespace ipse {
 
 struct NearestRequest {
     StridedMatrix points;
-    StridedMatrix centroids;   // (K, D)
-    std::int64_t* labels{};    // (N,)
-    StridedMatrix distances;   // (N, 1), squared; null data: not wanted
+    StridedMatrix centroids;  // (K, D)
+    std::int64_t* labels{};   // (N,)
+    StridedMatrix distances;  // (N, 1), squared; null data: not wanted
     int threads = 1;
 };
 
@@ -45,7 +45,8 @@ struct FarthestRequest {
     std::int64_t start = 0;   // the first pick
     std::int64_t count = 1;   // S <= N
     std::int64_t* indices{};  // (S,), distinct
-    StridedMatrix distances;  // (S, 1): from each pick to the picks before it; infinite for the first
+    StridedMatrix
+        distances;  // (S, 1): from each pick to the picks before it; infinite for the first
     int threads = 1;
 };
 

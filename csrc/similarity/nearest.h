@@ -48,7 +48,7 @@ public:
     PackedPoints<T>& points() noexcept { return packed_; }
 
 private:
-    using Label = typename Simd<T>::Mask;
+    using Labels = typename Simd<T>::Bits;
 
     void assign_panels(const PackedMatrix<T>& left, std::int64_t first, std::int64_t end,
                        T* tile) noexcept {
@@ -71,7 +71,7 @@ private:
         constexpr int lanes = Simd<T>::lanes;
         Vector<T> best = first_centroid == 0 ? broadcast(static_cast<T>(-__builtin_inf()))
                                              : load(scores_[0] + point);
-        Label chosen{};
+        Labels chosen{};
         if (first_centroid > 0) {
             for (int lane = 0; lane < lanes; ++lane) {
                 chosen[lane] = labels_[0][point + lane];
@@ -79,8 +79,9 @@ private:
         }
         for (std::int64_t c = 0; c < rows; ++c) {
             const Vector<T> score = load(scores + c * item_points);
-            const Label better = score > best;
-            const Label number = Label{} + static_cast<Key>(first_centroid + c);
+            const Labels better = score > best;
+            const Labels number =
+                Labels{} + static_cast<typename Simd<T>::Integer>(first_centroid + c);
             best = better ? score : best;
             chosen = better ? number : chosen;
         }
@@ -89,8 +90,6 @@ private:
             labels_[0][point + lane] = static_cast<std::int32_t>(chosen[lane]);
         }
     }
-
-    using Key = typename Simd<T>::Integer;
 
     std::int64_t count_;
     int threads_;
@@ -117,8 +116,8 @@ inline double squared_distance(const StridedMatrix& points, std::int64_t row,
         }
     }
     for (; d < points.cols; ++d) {
-        const double apart = static_cast<double>(line[d * points.col_stride]) -
-                             static_cast<double>(centroid[d]);
+        const double apart =
+            static_cast<double>(line[d * points.col_stride]) - static_cast<double>(centroid[d]);
         sums[0] += apart * apart;
     }
     return ((sums[0] + sums[1]) + (sums[2] + sums[3])) +

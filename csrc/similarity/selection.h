@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 
 #include "base/half.h"
 #include "base/simd_mask.h"
@@ -15,22 +16,7 @@ namespace ipse::IPSE_ISA {
 
 // Values as integers in the same order: NaN lowest, -0 equal to +0.
 template <class T>
-struct Ordered;
-
-template <>
-struct Ordered<float> {
-    using Key = std::int32_t;
-    using Unsigned = std::uint32_t;
-};
-
-template <>
-struct Ordered<double> {
-    using Key = std::int64_t;
-    using Unsigned = std::uint64_t;
-};
-
-template <class T>
-using Key = typename Ordered<T>::Key;
+using Key = typename Simd<T>::Integer;
 
 template <class T>
 constexpr Key<T> lowest_key = Key<T>{1} << (8 * sizeof(T) - 1);
@@ -135,7 +121,7 @@ private:
     // A key that at least k entries reach and fewer than k exceed, or exactly k reach:
     // bisection on the integers, each step one pass of vector comparisons.
     Key<T> find_cut(std::int64_t k) const noexcept {
-        using Unsigned = typename Ordered<T>::Unsigned;
+        using Unsigned = std::make_unsigned_t<Key<T>>;
         Key<T> low = keys[0];
         Key<T> high = keys[0];
         for (std::int64_t i = 1; i < count; ++i) {

@@ -96,3 +96,21 @@ def gathered_sum(
 def scattered_sum(
     weights: _Array, indices: _Array, x: _Array, out: _Array, num_threads: int = 0
 ) -> None: ...
+def nearest_centroid(
+    points: _Array, centroids: _Array, labels: _Array, distances: _Array, num_threads: int = 0
+) -> None: ...
+def kmeans(
+    points: _Array,
+    centroids: _Array,
+    labels: _Array,
+    max_iterations: int,
+    tolerance: float,
+    spherical: bool = False,
+    num_threads: int = 0,
+) -> tuple[float, int]: ...
+def kmeans_plus_plus(
+    points: _Array, seed: int, indices: _Array, num_threads: int = 0
+) -> None: ...
+def farthest_points(
+    points: _Array, start: int, indices: _Array, distances: _Array, num_threads: int = 0
+) -> None: ...
