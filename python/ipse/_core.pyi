@@ -146,4 +146,42 @@ def soft_cross_entropy_backward(
 ) -> None: ...
 def sinkhorn(
     scores: _Array, codes: _Array, epsilon: float, iterations: int, num_threads: int = 0
+def topk_similarity(
+    x: _Array,
+    y: _Array,
+    values: _Array,
+    indices: _Array,
+    metric: str,
+    row_ids: _Array | None = None,
+    column_ids: _Array | None = None,
+    row_labels: _Array | None = None,
+    column_labels: _Array | None = None,
+    num_threads: int = 0,
+) -> None: ...
+def gathered_dot(
+    x: _Array, y: _Array, indices: _Array, out: _Array, num_threads: int = 0
+) -> None: ...
+def gathered_sum(
+    weights: _Array, indices: _Array, y: _Array, out: _Array, num_threads: int = 0
+) -> None: ...
+def scattered_sum(
+    weights: _Array, indices: _Array, x: _Array, out: _Array, num_threads: int = 0
+) -> None: ...
+def nearest_centroid(
+    points: _Array, centroids: _Array, labels: _Array, distances: _Array, num_threads: int = 0
+) -> None: ...
+def kmeans(
+    points: _Array,
+    centroids: _Array,
+    labels: _Array,
+    max_iterations: int,
+    tolerance: float,
+    spherical: bool = False,
+    num_threads: int = 0,
+) -> tuple[float, int]: ...
+def kmeans_plus_plus(
+    points: _Array, seed: int, indices: _Array, num_threads: int = 0
+) -> None: ...
+def farthest_points(
+    points: _Array, start: int, indices: _Array, distances: _Array, num_threads: int = 0
 ) -> None: ...

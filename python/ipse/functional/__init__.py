@@ -6,6 +6,7 @@ One file for each kind of operation; this list is everything.
 from ipse.functional.cross_correlation import barlow_twins_loss, vicreg_loss
 from ipse.functional.image_text import clip_loss, siglip_loss
 from ipse.functional.prototypes import dino_loss, sinkhorn, soft_cross_entropy, swav_loss
+from ipse.functional.neighbours import knn_classify, topk_similarity
 from ipse.functional.similarity import (
     dcl_loss,
     dclw_loss,
@@ -22,6 +23,7 @@ __all__ = [
     "dclw_loss",
     "dino_loss",
     "info_nce_loss",
+    "knn_classify",
     "ntxent_loss",
     "siglip_loss",
     "similarity_logsumexp",
@@ -29,5 +31,6 @@ __all__ = [
     "soft_cross_entropy",
     "supcon_loss",
     "swav_loss",
+    "topk_similarity",
     "vicreg_loss",
 ]

@@ -6,3 +6,6 @@ __all__ = ["cross_correlation", "siglip", "similarity", "similarity_sums"]
 from ipse.ops import cross_correlation, prototypes
 
 __all__ = ["cross_correlation", "prototypes"]
+from ipse.ops import cross_correlation, neighbours
+
+__all__ = ["cross_correlation", "neighbours"]
