@@ -5,8 +5,8 @@ One file for each kind of operation; this list is everything.
 
 from ipse.functional.cross_correlation import barlow_twins_loss, vicreg_loss
 from ipse.functional.image_text import clip_loss, siglip_loss
-from ipse.functional.prototypes import dino_loss, sinkhorn, soft_cross_entropy, swav_loss
 from ipse.functional.neighbours import knn_classify, topk_similarity
+from ipse.functional.prototypes import dino_loss, sinkhorn, soft_cross_entropy, swav_loss
 from ipse.functional.similarity import (
     dcl_loss,
     dclw_loss,

@@ -6,6 +6,7 @@ lightly's where it has the class, else those of SupContrast, open_clip or the pa
 from ipse.losses.barlow_twins import BarlowTwinsLoss
 from ipse.losses.clip import ClipLoss
 from ipse.losses.dcl import DCLLoss, DCLWLoss
+from ipse.losses.dino import DINOLoss
 from ipse.losses.info_nce import InfoNCELoss
 from ipse.losses.isogclr import ISogCLRLoss
 from ipse.losses.memory_queue import MemoryQueue
@@ -13,6 +14,7 @@ from ipse.losses.negative_cosine_similarity import NegativeCosineSimilarity
 from ipse.losses.ntxent import NTXentLoss
 from ipse.losses.siglip import SigLipLoss
 from ipse.losses.supcon import SupConLoss
+from ipse.losses.swav import SwaVLoss
 from ipse.losses.vicreg import VICRegLoss
 
 __all__ = [
@@ -20,6 +22,7 @@ __all__ = [
     "ClipLoss",
     "DCLLoss",
     "DCLWLoss",
+    "DINOLoss",
     "ISogCLRLoss",
     "InfoNCELoss",
     "MemoryQueue",
@@ -27,10 +30,6 @@ __all__ = [
     "NegativeCosineSimilarity",
     "SigLipLoss",
     "SupConLoss",
+    "SwaVLoss",
     "VICRegLoss",
 ]
-from ipse.losses.dino import DINOLoss
-from ipse.losses.swav import SwaVLoss
-from ipse.losses.vicreg import VICRegLoss
-
-__all__ = ["BarlowTwinsLoss", "DINOLoss", "SwaVLoss", "VICRegLoss"]
