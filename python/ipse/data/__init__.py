@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ipse.data.cluster_sampler import OneClusterPerBatchSampler
 from ipse.data.dataset import Batch, DataError, ImageData
 from ipse.data.digits import load_digits
 from ipse.data.fashion_mnist import load_fashion_mnist
@@ -17,6 +18,7 @@ __all__ = [
     "Batch",
     "DataError",
     "ImageData",
+    "OneClusterPerBatchSampler",
     "ViewDistribution",
     "load",
     "load_digits",
