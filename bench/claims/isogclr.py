@@ -98,10 +98,17 @@ def iterate(z1: Tensor, z2: Tensor, rho: float) -> Tensor:
     """The temperatures that the library's loss arrives at."""
     count = len(z1)
     loss = ISogCLRLoss(
-        count, rho=rho, tau_init=0.2, tau_min=0.05, tau_max=1.0, gamma=1.0, beta=1.0, eta=2e-3
+        count,
+        rho=rho,
+        tau_init=0.2,
+        tau_min=0.05,
+        tau_max=1.0,
+        gamma=1.0,
+        beta_u=1.0,
+        eta_init=2e-3,
     ).double()
     for _ in range(3000):
-        loss(z1, z2, torch.arange(count))
+        loss(torch.arange(count), z1, z2)
     return loss.tau
 
 

@@ -55,9 +55,9 @@ class ISogCLRConfig(TwoViewConfig):
     tau_min: float = option(0.05, "smallest temperature", minimum=1e-3)
     tau_max: float = option(1.0, "largest temperature", minimum=1e-3)
     gamma: float = option(
-        0.8, "weight of this step in a sample's average over its negatives", minimum=0, maximum=1
+        0.8, "weight of this step in a sample's average over its negatives", minimum=1e-3, maximum=1
     )
-    beta: float = option(0.5, "weight of this step in tau's momentum", minimum=0, maximum=1)
+    beta: float = option(0.5, "weight of this step in tau's momentum", minimum=1e-3, maximum=1)
     eta: float = option(0.03, "step size of the temperatures", minimum=0)
 
     def __post_init__(self) -> None:
@@ -99,18 +99,19 @@ class ISogCLR(TwoViewMethod[ISogCLRConfig]):
         self.loss = ISogCLRLoss(
             self.samples,
             rho=config.rho,
+            bsz=config.batch_size,
             tau_init=config.tau_init,
             tau_min=config.tau_min,
             tau_max=config.tau_max,
             gamma=config.gamma,
-            beta=config.beta,
-            eta=config.eta,
+            beta_u=config.beta,
+            eta_init=config.eta,
         )
 
     def step(self, batch: Batch, generator: torch.Generator) -> Mapping[str, Tensor]:
         view1, view2 = self.two_views(batch.images, generator)
         # Two passes, not one over both views: BatchNorm must see each view's own statistics.
-        loss = self.loss(self.embed(view1), self.embed(view2), batch.indices)
+        loss = self.loss(batch.indices, self.embed(view1), self.embed(view2))
         self.minimise(loss)
         return {"loss": loss.detach(), "temperature": self.loss.tau[batch.indices].mean()}
 
