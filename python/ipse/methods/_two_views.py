@@ -67,6 +67,11 @@ class TwoViewMethod(Method[ConfigT]):
     def build_heads(self) -> None:
         """Creates everything that stands on the encoder: heads, averaged networks, loss."""
 
+    @property
+    def steps_done(self) -> int:
+        """Steps before this one. The schedule counts them, so a checkpoint knows them too."""
+        return self.schedules["main"].last_epoch
+
     def two_views(self, images: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Two independent random views of every image, each shaped as `images`."""
         first = random_view(images, self.views, generator)
