@@ -262,7 +262,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--root", help="folder with Fashion-MNIST's idx files")
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--train-size", type=int, default=5000, help="images for claim (3)")
+    parser.add_argument("--train-size", type=int, default=3000, help="images for claim (3)")
     parser.add_argument("--out", type=Path, help="write everything as JSON to this file")
     options = parser.parse_args(argv)
 

@@ -36,7 +36,8 @@ from torch.nn import functional as F
 
 from ipse.data import ImageData, load
 from ipse.evaluation import weighted_knn
-from ipse.methods.isogclr import ISogCLR, ISogCLRLoss
+from ipse.losses import ISogCLRLoss
+from ipse.methods.isogclr import ISogCLR
 from ipse.methods.simclr import SimCLR
 from ipse.training import Method
 from ipse.training.randomness import Stream, generator

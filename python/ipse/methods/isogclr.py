@@ -27,7 +27,7 @@ from torch import Tensor
 
 from ipse.data import Batch, ImageData
 from ipse.evaluation import Picture, spreads
-from ipse.methods._isogclr_stand_in import ISogCLRLoss
+from ipse.losses import ISogCLRLoss
 from ipse.methods._two_views import TwoViewConfig, TwoViewMethod
 from ipse.training import ConfigError, option, projector
 
