@@ -3,6 +3,7 @@
 One file for each kind of operation; this list is everything.
 """
 
+from ipse.functional.clusters import kmeans, nearest_centroid
 from ipse.functional.cross_correlation import barlow_twins_loss, vicreg_loss
 from ipse.functional.neighbours import knn_classify, topk_similarity
 from ipse.functional.similarity import (
@@ -22,7 +23,9 @@ __all__ = [
     "dcl_loss",
     "dclw_loss",
     "info_nce_loss",
+    "kmeans",
     "knn_classify",
+    "nearest_centroid",
     "ntxent_loss",
     "siglip_loss",
     "similarity_logsumexp",
