@@ -4,7 +4,9 @@ One file for each kind of operation; this list is everything.
 """
 
 from ipse.functional.clusters import kmeans, nearest_centroid
+from ipse.functional.coresets import facility_location_coreset, farthest_point_coreset
 from ipse.functional.cross_correlation import barlow_twins_loss, vicreg_loss
+from ipse.functional.leave_one_out_knn import leave_one_out_knn_loss
 from ipse.functional.neighbours import knn_classify, topk_similarity
 from ipse.functional.similarity import (
     clip_loss,
@@ -22,9 +24,12 @@ __all__ = [
     "clip_loss",
     "dcl_loss",
     "dclw_loss",
+    "facility_location_coreset",
+    "farthest_point_coreset",
     "info_nce_loss",
     "kmeans",
     "knn_classify",
+    "leave_one_out_knn_loss",
     "nearest_centroid",
     "ntxent_loss",
     "siglip_loss",
