@@ -8,6 +8,7 @@
 #include "similarity/clusters_requests.h"
 #include "similarity/neighbours_requests.h"
 #include "similarity/softmax_requests.h"
+#include "similarity/prototype_requests.h"
 
 namespace ipse {
 
@@ -17,6 +18,7 @@ struct IsaTable {
     const ClustersTable* clusters;
     const NeighboursTable* neighbours;
     const SimilarityTable* similarity;
+    const PrototypesTable* prototypes;
 };
 
 namespace IPSE_ISA {
@@ -25,6 +27,7 @@ extern const CrossCorrelationTable cross_correlation_table;
 extern const ClustersTable clusters_table;
 extern const NeighboursTable neighbours_table;
 extern const SimilarityTable similarity_table;
+extern const PrototypesTable prototypes_table;
 extern const IsaTable isa_table;
 }  // namespace IPSE_ISA
 

@@ -8,6 +8,7 @@ const IsaTable isa_table = {
     &clusters_table,
     &neighbours_table,
     &similarity_table,
+    &prototypes_table,
 };
 
 }  // namespace ipse::IPSE_ISA

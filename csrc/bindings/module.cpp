@@ -7,4 +7,5 @@ PYBIND11_MODULE(_core, module) {
     ipse::bindings::register_cross_correlation(module);
     ipse::bindings::register_neighbours(module);
     ipse::bindings::register_similarity(module);
+    ipse::bindings::register_prototypes(module);
 }

@@ -5,6 +5,7 @@ strides unless said otherwise. ``num_threads=0`` is the OpenMP default; at most 
 processor are used. Results must not overlap other arguments.
 """
 
+from collections.abc import Sequence
 from typing import Any, TypedDict
 
 import numpy as np
@@ -75,6 +76,76 @@ def vicreg_backward(
     grad_view2: _Array | None = None,
     num_threads: int = 0,
 ) -> None: ...
+def softmax_forward(
+    rows: list[_Array],
+    columns: list[_Array],
+    scale: _Array,
+    normalize: bool,
+    exclude: str,
+    samples: int,
+    mean: bool,
+    row_sums: _Array,
+    column_sums: _Array | None = None,
+    num_threads: int = 0,
+) -> None: ...
+def softmax_backward(
+    rows: list[_Array],
+    columns: list[_Array],
+    scale: _Array,
+    normalize: bool,
+    exclude: str,
+    samples: int,
+    row_sums: _Array,
+    column_sums: _Array | None,
+    row_weights: _Array,
+    positive_weights: _Array,
+    column_weights: _Array | None,
+    grad_rows: list[_Array | None],
+    grad_columns: list[_Array | None],
+    num_threads: int = 0,
+) -> None: ...
+def sigmoid_forward(
+    rows: _Array,
+    columns: _Array,
+    scale: float,
+    bias: float,
+    samples: int,
+    num_threads: int = 0,
+) -> float: ...
+def sigmoid_backward(
+    rows: _Array,
+    columns: _Array,
+    scale: float,
+    bias: float,
+    samples: int,
+    grad: float,
+    grad_rows: _Array | None = None,
+    grad_columns: _Array | None = None,
+    num_threads: int = 0,
+) -> tuple[float, float]: ...
+def soft_cross_entropy_forward(
+    students: Sequence[_Array],
+    targets: Sequence[_Array],
+    center: _Array | None,
+    pair_weights: Sequence[float],
+    student_temperature: float,
+    teacher_temperature: float | None,
+    losses: _Array,
+    num_threads: int = 0,
+) -> None: ...
+def soft_cross_entropy_backward(
+    students: Sequence[_Array],
+    targets: Sequence[_Array],
+    center: _Array | None,
+    pair_weights: Sequence[float],
+    student_temperature: float,
+    teacher_temperature: float | None,
+    grad_losses: _Array,
+    grad_students: Sequence[_Array | None],
+    num_threads: int = 0,
+) -> None: ...
+def sinkhorn(
+    scores: _Array, codes: _Array, epsilon: float, iterations: int, num_threads: int = 0
 def topk_similarity(
     x: _Array,
     y: _Array,

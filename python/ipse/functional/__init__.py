@@ -7,17 +7,17 @@ from ipse.functional.clusters import kmeans, nearest_centroid
 from ipse.functional.coresets import facility_location_coreset, farthest_point_coreset
 from ipse.functional.cross_correlation import barlow_twins_loss, vicreg_loss
 from ipse.functional.leave_one_out_knn import leave_one_out_knn_loss
+from ipse.functional.image_text import clip_loss, siglip_loss
+from ipse.functional.prototypes import dino_loss, sinkhorn, soft_cross_entropy, swav_loss
 from ipse.functional.neighbours import knn_classify, topk_similarity
 from ipse.functional.similarity import (
-    clip_loss,
     dcl_loss,
     dclw_loss,
     info_nce_loss,
     ntxent_loss,
-    siglip_loss,
     similarity_logsumexp,
-    supcon_loss,
 )
+from ipse.functional.supcon import supcon_loss
 
 __all__ = [
     "barlow_twins_loss",
@@ -26,6 +26,7 @@ __all__ = [
     "dclw_loss",
     "facility_location_coreset",
     "farthest_point_coreset",
+    "dino_loss",
     "info_nce_loss",
     "kmeans",
     "knn_classify",
@@ -34,7 +35,10 @@ __all__ = [
     "ntxent_loss",
     "siglip_loss",
     "similarity_logsumexp",
+    "sinkhorn",
+    "soft_cross_entropy",
     "supcon_loss",
+    "swav_loss",
     "topk_similarity",
     "vicreg_loss",
 ]
