@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipse.evaluation.compare import Features, extract, raw_pixels, score
 from ipse.evaluation.knn import weighted_knn
 from ipse.evaluation.linear_probe import linear_probe
-from ipse.evaluation.pictures import Picture, embedding, loss_curve, matrices, png
+from ipse.evaluation.pictures import Picture, embedding, loss_curve, matrices, png, spreads
 from ipse.evaluation.report import render_report
 from ipse.evaluation.result import Result, Scores
 
@@ -23,5 +23,6 @@ __all__ = [
     "raw_pixels",
     "render_report",
     "score",
+    "spreads",
     "weighted_knn",
 ]
