@@ -4,5 +4,11 @@ One file for each kind of operation; this list is everything.
 """
 
 from ipse.functional.cross_correlation import barlow_twins_loss, vicreg_loss
+from ipse.functional.mixed_barlow_twins import mixed_barlow_twins_loss, mixed_correlation_penalty
 
-__all__ = ["barlow_twins_loss", "vicreg_loss"]
+__all__ = [
+    "barlow_twins_loss",
+    "mixed_barlow_twins_loss",
+    "mixed_correlation_penalty",
+    "vicreg_loss",
+]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ipse.data import Batch, ImageData, ViewDistribution, random_view
 from ipse.evaluation import Picture, matrices
@@ -102,7 +102,7 @@ class BarlowTwins(Method[BarlowTwinsConfig]):
         side = data.train_images.shape[-1]
         self.encoder = ConvEncoder(data.channels, stem_stride=1 if side <= 16 else 2)
         self.projector = projector(self.encoder.features, config.hidden, config.dimension)
-        self.loss = BarlowTwinsLoss(lambda_param=config.off_diagonal_weight)
+        self.loss: nn.Module = BarlowTwinsLoss(lambda_param=config.off_diagonal_weight)
         self.views = _VIEWS[data.name]
         adam = torch.optim.Adam(
             self.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
