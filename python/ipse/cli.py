@@ -101,7 +101,8 @@ def _list() -> int:
     width = max(len(entry.slug) for entry in CATALOGUE)
     for entry in sorted(CATALOGUE, key=lambda entry: (not entry.ready, entry.slug)):
         state = "ready" if entry.ready else "  -  "
-        print(f"{state}  {entry.slug:<{width}}  {entry.title}: {entry.summary}")
+        kind = " (baseline)" if entry.family == "baseline" else ""
+        print(f"{state}  {entry.slug:<{width}}  {entry.title}{kind}: {entry.summary}")
     return 0
 
 

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ipse.data.cluster_sampler import OneClusterPerBatchSampler
 from ipse.data.dataset import Batch, DataError, ImageData
 from ipse.data.digits import load_digits
 from ipse.data.fashion_mnist import load_fashion_mnist
 from ipse.data.idx import read_idx
+from ipse.data.view_recipes import VIEW_RECIPES, standard_views
 from ipse.data.views import ViewDistribution, random_view
 
 __all__ = [
     "DATASETS",
+    "VIEW_RECIPES",
     "Batch",
     "DataError",
     "ImageData",
+    "OneClusterPerBatchSampler",
     "ViewDistribution",
     "load",
     "load_digits",
     "load_fashion_mnist",
     "random_view",
     "read_idx",
+    "standard_views",
 ]
 
 DATASETS = ("digits", "fashion-mnist")

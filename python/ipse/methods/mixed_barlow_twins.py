@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from ipse.data import Batch, ImageData, random_view
+from ipse.data import Batch
 from ipse.functional import mixed_correlation_penalty
 from ipse.losses import MixedBarlowTwinsLoss
 from ipse.methods.barlow_twins import BarlowTwins, BarlowTwinsConfig
@@ -57,15 +57,14 @@ class MixedBarlowTwins(BarlowTwins):
     Config = MixedBarlowTwinsConfig
     config: MixedBarlowTwinsConfig
 
-    def build(self, data: ImageData) -> None:
-        super().build(data)
+    def build_heads(self) -> None:
+        super().build_heads()
         self.loss = MixedBarlowTwinsLoss(
             self.config.off_diagonal_weight, self.config.regularization
         )
 
     def step(self, batch: Batch, generator: torch.Generator) -> Mapping[str, Tensor]:
-        view1 = random_view(batch.images, self.views, generator)
-        view2 = random_view(batch.images, self.views, generator)
+        view1, view2 = self.two_views(batch.images, generator)
         mixed, permutation, weight = mix_images(view1, view2, generator)
         # Three passes, not one: BatchNorm must see each kind of image's own statistics.
         z1, z2, z_mixed = self.embed(view1), self.embed(view2), self.embed(mixed)

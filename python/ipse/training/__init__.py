@@ -8,7 +8,7 @@ from ipse.training.errors import Interrupted, RunError
 from ipse.training.folder import RunFolder
 from ipse.training.loop import Loop
 from ipse.training.method import Method
-from ipse.training.networks import ConvEncoder, projector
+from ipse.training.networks import ConvEncoder, frozen_copy, projector
 from ipse.training.progress import PlainProgress, Progress, SilentProgress, TerminalProgress
 from ipse.training.run import command_for, continue_run, start_run, stored_config
 from ipse.training.schedule import warmup_cosine, warmup_cosine_factor
@@ -29,6 +29,7 @@ __all__ = [
     "TerminalProgress",
     "command_for",
     "continue_run",
+    "frozen_copy",
     "load_checkpoint",
     "option",
     "projector",

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
+from typing import TypeVar
 
 from torch import Tensor, nn
 
-__all__ = ["ConvEncoder", "projector"]
+__all__ = ["ConvEncoder", "frozen_copy", "projector"]
+
+ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
 
 class ConvEncoder(nn.Module):
@@ -61,3 +65,8 @@ def projector(features: int, hidden: int, output: int) -> nn.Sequential:
         nn.ReLU(),
         nn.Linear(hidden, output, bias=False),
     )
+
+
+def frozen_copy(module: ModuleT) -> ModuleT:
+    """A copy of `module` that no optimizer trains: where a moving average of it starts."""
+    return copy.deepcopy(module).requires_grad_(False)
