@@ -5,17 +5,20 @@
 #include "base/gemm.h"
 #include "base/isa.h"
 #include "cross_correlation/requests.h"
+#include "similarity/softmax_requests.h"
 
 namespace ipse {
 
 struct IsaTable {
     void (*gemm)(const GemmRequest&);
     const CrossCorrelationTable* cross_correlation;
+    const SimilarityTable* similarity;
 };
 
 namespace IPSE_ISA {
 void gemm(const GemmRequest& request);
 extern const CrossCorrelationTable cross_correlation_table;
+extern const SimilarityTable similarity_table;
 extern const IsaTable isa_table;
 }  // namespace IPSE_ISA
 

@@ -4,4 +4,5 @@ PYBIND11_MODULE(_core, module) {
     module.doc() = "The native core of ipse: NumPy arrays in and out, no torch, GIL released.";
     ipse::bindings::register_base(module);
     ipse::bindings::register_cross_correlation(module);
+    ipse::bindings::register_similarity(module);
 }

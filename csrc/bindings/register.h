@@ -7,5 +7,6 @@ namespace ipse::bindings {
 
 void register_base(pybind11::module_& module);
 void register_cross_correlation(pybind11::module_& module);
+void register_similarity(pybind11::module_& module);
 
 }  // namespace ipse::bindings
