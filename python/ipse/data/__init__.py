@@ -9,6 +9,7 @@ from ipse.data.dataset import Batch, DataError, ImageData
 from ipse.data.digits import load_digits
 from ipse.data.fashion_mnist import load_fashion_mnist
 from ipse.data.idx import read_idx
+from ipse.data.textures import textures
 from ipse.data.view_recipes import VIEW_RECIPES, standard_views
 from ipse.data.views import ViewDistribution, random_view
 
@@ -26,6 +27,7 @@ __all__ = [
     "random_view",
     "read_idx",
     "standard_views",
+    "textures",
 ]
 
 DATASETS = ("digits", "fashion-mnist")
