@@ -45,7 +45,7 @@ public:
     // upper: visit only tiles that reach above the diagonal of a square matrix.
     TilePlan(std::int64_t rows, std::int64_t cols, bool upper, int threads) noexcept
         : rows_(rows), cols_(cols), upper_(upper) {
-        const int wanted = threads > most_slots ? most_slots : threads;
+        const int wanted = 2 * threads > most_slots ? most_slots : (threads > 1 ? 2 * threads : 1);
         while (visited() < 8 * wanted && (tile_rows_ > 32 || tile_panels_ > 2)) {
             if (2 * tile_rows_ > tile_panels_ * Panel<T>::rows || tile_panels_ <= 2) {
                 tile_rows_ /= 2;
