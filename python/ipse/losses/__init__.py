@@ -4,6 +4,10 @@ lightly's where it has the class, else those of SupContrast, open_clip or the pa
 """
 
 from ipse.losses.barlow_twins import BarlowTwinsLoss
+from ipse.losses.leave_one_out_knn import LeaveOneOutKNNLoss
+from ipse.losses.vicreg import VICRegLoss
+
+__all__ = ["BarlowTwinsLoss", "LeaveOneOutKNNLoss", "VICRegLoss"]
 from ipse.losses.clip import ClipLoss
 from ipse.losses.dcl import DCLLoss, DCLWLoss
 from ipse.losses.info_nce import InfoNCELoss

@@ -1,5 +1,6 @@
 """Registers ``torch.ops.ipse.*``: one module per group of operators. Import it for that effect."""
 
+from ipse.ops import clusters, cross_correlation, neighbours
 from ipse.ops import cross_correlation, siglip, similarity, similarity_sums
 
 __all__ = ["cross_correlation", "siglip", "similarity", "similarity_sums"]
@@ -8,4 +9,4 @@ from ipse.ops import cross_correlation, prototypes
 __all__ = ["cross_correlation", "prototypes"]
 from ipse.ops import cross_correlation, neighbours
 
-__all__ = ["cross_correlation", "neighbours"]
+__all__ = ["clusters", "cross_correlation", "neighbours"]
