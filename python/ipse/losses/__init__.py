@@ -14,12 +14,12 @@ from ipse.losses.dino import DINOLoss
 from ipse.losses.info_nce import InfoNCELoss
 from ipse.losses.isogclr import ISogCLRLoss
 from ipse.losses.memory_queue import MemoryQueue
+from ipse.losses.mixed_barlow_twins import MixedBarlowTwinsLoss
 from ipse.losses.negative_cosine_similarity import NegativeCosineSimilarity
 from ipse.losses.ntxent import NTXentLoss
 from ipse.losses.siglip import SigLipLoss
 from ipse.losses.supcon import SupConLoss
 from ipse.losses.swav import SwaVLoss
-from ipse.losses.vicreg import VICRegLoss
 
 __all__ = [
     "BarlowTwinsLoss",
@@ -30,6 +30,7 @@ __all__ = [
     "ISogCLRLoss",
     "InfoNCELoss",
     "MemoryQueue",
+    "MixedBarlowTwinsLoss",
     "NTXentLoss",
     "NegativeCosineSimilarity",
     "SigLipLoss",
