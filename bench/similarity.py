@@ -164,7 +164,7 @@ def embeddings(shapes: Sequence[tuple[int, ...]]) -> list[Tensor]:
     """Float32 embeddings that agree as in the middle of a training run."""
     generator = torch.Generator().manual_seed(0)
     shared = torch.randn(shapes[0], generator=generator)
-    return [shared + torch.randn(shape, generator=generator) for shape in shapes]
+    return [0.3 * shared + torch.randn(shape, generator=generator) for shape in shapes]
 
 
 def make_step(loss: Loss, inputs: Sequence[Tensor]) -> Callable[[], list[Tensor]]:
