@@ -14,11 +14,19 @@ namespace ipse::IPSE_ISA {
 // in L1 while the right panels (32 KiB each) stream from L2.
 constexpr std::int64_t depth_block = 256;
 
-// c[i][j] (+)= sum over k of left[k][i] * right[k][j], for one strip of rows and one panel of
-// columns. left: strip values every Panel::rows; right: Panel::rows values every Panel::rows.
-template <class T, bool accumulate>
-inline void multiply_strip(std::int64_t depth, const T* __restrict left, const T* __restrict right,
-                           T* __restrict c, std::int64_t c_stride) noexcept {
+// Where the left factor's element (i, k) lies: left[i * row + k * depth].
+template <class T>
+struct PackedLeft {
+    static constexpr std::int64_t row = 1;
+    static constexpr std::int64_t depth = Panel<T>::rows;
+};
+
+// c[i][j] (+)= sum over k of left(i, k) * right[k][j], for one strip of rows and one panel of
+// columns. right: Panel::rows values every right_stride.
+template <class T, bool accumulate, class Left>
+inline void multiply_strip(std::int64_t depth, const T* __restrict left, Left step,
+                           const T* __restrict right, std::int64_t right_stride, T* __restrict c,
+                           std::int64_t c_stride) noexcept {
     constexpr int strip = Panel<T>::strip;
     constexpr int vectors = Panel<T>::vectors;
     constexpr int lanes = Simd<T>::lanes;
@@ -31,14 +39,14 @@ inline void multiply_strip(std::int64_t depth, const T* __restrict left, const T
         }
 #pragma GCC unroll 8
         for (int i = 0; i < strip; ++i) {
-            const Vector<T> value = broadcast(left[i]);
+            const Vector<T> value = broadcast(left[i * step.row]);
 #pragma GCC unroll 4
             for (int v = 0; v < vectors; ++v) {
                 sum[i][v] += value * line[v];
             }
         }
-        left += Panel<T>::rows;
-        right += Panel<T>::rows;
+        left += step.depth;
+        right += right_stride;
     }
 #pragma GCC unroll 8
     for (int i = 0; i < strip; ++i) {
@@ -81,9 +89,10 @@ inline void multiply_block(const PackedMatrix<T>& left, const PackedMatrix<T>& r
                 const T* b = right.panel(panel) + k * panel_rows;
                 T* to = line + (panel - block.panel_begin) * panel_rows;
                 if (accumulate) {
-                    multiply_strip<T, true>(depth, a, b, to, c_stride);
+                    multiply_strip<T, true>(depth, a, PackedLeft<T>{}, b, panel_rows, to, c_stride);
                 } else {
-                    multiply_strip<T, false>(depth, a, b, to, c_stride);
+                    multiply_strip<T, false>(depth, a, PackedLeft<T>{}, b, panel_rows, to,
+                                             c_stride);
                 }
             }
         }

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 #include <utility>
 
 #include "base/isa.h"
@@ -16,6 +17,9 @@ struct Simd {
     // The same register read from or written to any address of a T.
     typedef T Unaligned
         __attribute__((vector_size(IPSE_VECTOR_BYTES), aligned(alignof(T)), may_alias));
+    // The result of a comparison, and the lanes as bits.
+    using Integer = std::conditional_t<sizeof(T) == 8, std::int64_t, std::int32_t>;
+    typedef Integer Bits __attribute__((vector_size(IPSE_VECTOR_BYTES)));
 };
 
 template <class T>
@@ -34,6 +38,40 @@ inline void store(T* to, Vector<T> value) noexcept {
 template <class T>
 inline Vector<T> broadcast(T value) noexcept {
     return value - Vector<T>{};  // value - 0 == value for every value, NaN and -0 included
+}
+
+template <class T>
+inline Vector<T> larger(Vector<T> a, Vector<T> b) noexcept {
+    return a > b ? a : b;
+}
+
+// The lanes' sum, halves folded onto each other: a fixed order.
+template <class T>
+inline T sum_lanes(Vector<T> value) noexcept {
+    T lanes[Simd<T>::lanes];
+    store(lanes, value);
+#pragma GCC unroll 4
+    for (int width = Simd<T>::lanes / 2; width > 0; width /= 2) {
+#pragma GCC unroll 8
+        for (int lane = 0; lane < width; ++lane) {
+            lanes[lane] += lanes[lane + width];
+        }
+    }
+    return lanes[0];
+}
+
+template <class T>
+inline T largest_lane(Vector<T> value) noexcept {
+    T lanes[Simd<T>::lanes];
+    store(lanes, value);
+#pragma GCC unroll 4
+    for (int width = Simd<T>::lanes / 2; width > 0; width /= 2) {
+#pragma GCC unroll 8
+        for (int lane = 0; lane < width; ++lane) {
+            lanes[lane] = lanes[lane] > lanes[lane + width] ? lanes[lane] : lanes[lane + width];
+        }
+    }
+    return lanes[0];
 }
 
 namespace detail {

@@ -4,6 +4,7 @@
 
 - ``ipse.functional`` stateless functions on tensors
 - ``ipse.losses``     drop-in ``nn.Module`` losses
+- ``ipse.nn``         layers that methods share
 - ``ipse.methods``    complete, runnable methods
 - ``ipse._core``      the compiled core: NumPy arrays in and out, no torch
 """
@@ -24,6 +25,7 @@ _SUBMODULES = (
     "kernels",
     "losses",
     "methods",
+    "nn",
     "ops",
     "training",
 )

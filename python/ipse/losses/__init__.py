@@ -29,3 +29,8 @@ __all__ = [
     "SupConLoss",
     "VICRegLoss",
 ]
+from ipse.losses.dino import DINOLoss
+from ipse.losses.swav import SwaVLoss
+from ipse.losses.vicreg import VICRegLoss
+
+__all__ = ["BarlowTwinsLoss", "DINOLoss", "SwaVLoss", "VICRegLoss"]
