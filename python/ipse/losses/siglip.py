@@ -2,7 +2,6 @@
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import softplus
 
 from ipse.functional import siglip_loss
 from ipse.losses._batch_sums import batch_mean, other_ranks
@@ -75,7 +74,7 @@ class SigLipLoss(nn.Module):
             others = self._other_texts(image_features, text_features, logit_scale, logit_bias)
             samples = image_features.shape[0]
             gather: Gather = self.dist_impl == "gather" or "ring"
-            loss = batch_mean(loss * samples + others.sum(), gather, samples)
+            loss = batch_mean(loss * samples + others, gather, samples)
         return {"contrastive_loss": loss} if output_dict else loss
 
     def _other_texts(
@@ -85,18 +84,16 @@ class SigLipLoss(nn.Module):
         logit_scale: float | Tensor,
         logit_bias: float | Tensor | None,
     ) -> Tensor:
-        """(N,) each image's terms with the texts of other ranks, none of which belongs to it."""
+        """The sum over images and texts of other ranks, none of which belong together."""
         check_world("SigLipLoss", self.rank, self.world_size)
-        wide = torch.promote_types(image.dtype, torch.float32)
         scale, bias = (
-            torch.as_tensor(value, dtype=wide, device=image.device)
+            torch.as_tensor(value, dtype=None if isinstance(value, Tensor) else torch.float64)
             for value in (logit_scale, 0.0 if logit_bias is None else logit_bias)
         )
 
         def block(r: Tensor, _: None, c: Tensor, __: None, t: Tensor, b: Tensor) -> BlockSums:
-            total = softplus(r.to(wide) @ c.to(wide).T * t + b).sum(1)
-            nothing = torch.full_like(total, -torch.inf)
-            return BlockSums(nothing, total, torch.zeros_like(total))
+            total = siglip_loss(r, c, t, b, paired=False) * len(r)
+            return BlockSums(total.new_full((), -torch.inf), total, torch.zeros_like(total))
 
         gather: Gather = self.dist_impl == "gather" or "ring"
         return other_ranks(block, image, text, (scale, bias), gather).total

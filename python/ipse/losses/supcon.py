@@ -78,47 +78,58 @@ class SupConLoss(nn.Module):
 
     def _split_over_ranks(self, features: Tensor, labels: Tensor | None) -> Tensor:
         samples, views = features.shape[:2]
-        rows = features.flatten(2).transpose(0, 1).flatten(0, 1)
+        columns = features.flatten(2).transpose(0, 1).flatten(0, 1)  # view by view
+        rows = columns if self.contrast_mode == "all" else columns[:samples]
         if labels is None:
-            sums, count = self._own_views(rows, samples, views)
+            sums, count = self._own_views(rows, columns, samples)
         else:
-            sums, count = self._own_class(rows, labels.repeat(views))
-        anchors = len(rows) if self.contrast_mode == "all" else samples
-        some = count[:anchors] > 0
-        mean_positive = sums.total[:anchors] / count[:anchors].clamp(min=1)
-        terms = torch.where(some, sums.logsumexp[:anchors] - mean_positive / self.temperature, 0.0)
-        number = some.sum() if self.reduction == "positives" else anchors
+            sums, count = self._own_class(rows, columns, labels.repeat(views))
+        some = count > 0
+        mean_positive = sums.total / count.clamp(min=1)
+        terms = torch.where(some, sums.logsumexp - mean_positive / self.temperature, 0.0)
+        number = some.sum() if self.reduction == "positives" else len(rows)
         factor = self.temperature / self.base_temperature
         return factor * batch_mean(terms, self.gather_distributed, number)
 
-    def _own_views(self, rows: Tensor, samples: int, views: int) -> tuple[BlockSums, Tensor]:
+    def _own_views(self, rows: Tensor, columns: Tensor, samples: int) -> tuple[BlockSums, Tensor]:
         """Without labels a row's positives are its sample's other views, all on this rank."""
         sums = batch_sums(
             rows,
-            None,
+            None if rows is columns else columns,
             self.temperature,
             normalize=False,
             exclude="self",
             samples=samples,
             gather=self.gather_distributed,
         )
-        return sums, torch.full_like(sums.total, views - 1)
+        return sums, torch.full_like(sums.total, len(columns) // samples - 1)
 
-    def _own_class(self, rows: Tensor, labels: Tensor) -> tuple[BlockSums, Tensor]:
+    def _own_class(self, rows: Tensor, columns: Tensor, labels: Tensor) -> tuple[BlockSums, Tensor]:
         """With labels they may be anywhere: ``total`` holds their similarities' sum and count."""
 
         def block(r: Tensor, r_labels: Tensor, c: Tensor, c_labels: Tensor) -> BlockSums:
             sums = similarity_logsumexp(r, c, self.temperature, normalize=False, exclude="none")
             return BlockSums(sums.logsumexp, class_sums(r, r_labels, c, c_labels), sums.mean)
 
+        own_labels = labels[: len(rows)]
         lse, _, mean = similarity_logsumexp(
-            rows, None, self.temperature, normalize=False, exclude="self"
+            rows,
+            None if rows is columns else columns,
+            self.temperature,
+            normalize=False,
+            exclude="self",
         )
         wide = rows.to(lse.dtype)
         itself = torch.stack([wide.square().sum(1), torch.ones_like(lse)], 1)
-        own = BlockSums(lse, class_sums(rows, labels, rows, labels) - itself, mean)
+        own = BlockSums(lse, class_sums(rows, own_labels, columns, labels) - itself, mean)
         others = other_ranks(
-            block, rows, rows, (), self.gather_distributed, row_ids=labels, column_ids=labels
+            block,
+            rows,
+            columns,
+            (),
+            self.gather_distributed,
+            row_ids=own_labels,
+            column_ids=labels,
         )
         sums = own.merge(others)
         total, count = sums.total.unbind(1)
