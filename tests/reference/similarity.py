@@ -60,18 +60,17 @@ def ntxent(
     z1: Tensor, z2: Tensor, temperature: float | Tensor = 0.5, extra_views: Sequence[Tensor] = ()
 ) -> Tensor:
     """Chen et al. 2020 (SimCLR), equation 1, averaged over all anchors and their positives."""
-    views = [unit_rows(z) for z in (z1, z2, *extra_views)]
-    samples = len(z1)
-    rows = {(v, n): row for v, view in enumerate(views) for n, row in enumerate(view)}
+    samples, views = len(z1), 2 + len(extra_views)
+    rows = unit_rows(torch.cat([z1, z2, *extra_views]))
     temperatures = per_row(temperature, samples)
     terms = []
-    for (view, sample), anchor in rows.items():
-        others = [key for key in rows if key != (view, sample)]
-        logits = torch.stack([rows[key] for key in others]) @ anchor / temperatures[sample]
+    for anchor in range(len(rows)):
+        others = [j for j in range(len(rows)) if j != anchor]
+        logits = rows[others] @ rows[anchor] / temperatures[anchor % samples]
         log_probability = torch.log_softmax(logits, 0)
-        for place, (_, other_sample) in enumerate(others):
-            if other_sample == sample:
-                terms.append(-log_probability[place])
+        positives = [k for k, j in enumerate(others) if j % samples == anchor % samples]
+        assert len(positives) == views - 1
+        terms.append(-log_probability[positives].mean())
     return torch.stack(terms).mean()
 
 
@@ -101,9 +100,9 @@ def clip(image: Tensor, text: Tensor, logit_scale: float | Tensor) -> Tensor:
     samples = len(image)
     total = image.new_zeros(())
     for n in range(samples):
-        of_image = torch.stack([logit_scale * image[n] @ text[m] for m in range(samples)])
-        of_text = torch.stack([logit_scale * text[n] @ image[m] for m in range(samples)])
-        total = total - torch.log_softmax(of_image, 0)[n] - torch.log_softmax(of_text, 0)[n]
+        of_image = torch.log_softmax(logit_scale * (text @ image[n]), 0)
+        of_text = torch.log_softmax(logit_scale * (image @ text[n]), 0)
+        total = total - of_image[n] - of_text[n]
     return total / (2 * samples)
 
 
@@ -117,10 +116,9 @@ def siglip(
     bias = 0.0 if logit_bias is None else logit_bias
     total = image.new_zeros(())
     for n in range(len(image)):
-        for m in range(len(text)):
-            sign = 1 if n == m else -1
-            logit = logit_scale * (image[n] @ text[m]) + bias
-            total = total - torch.nn.functional.logsigmoid(sign * logit)
+        sign = torch.tensor([1.0 if m == n else -1.0 for m in range(len(text))]).to(image)
+        logits = logit_scale * (text @ image[n]) + bias
+        total = total - torch.nn.functional.logsigmoid(sign * logits).sum()
     return total / len(image)
 
 
@@ -140,27 +138,21 @@ def supcon(
     "positives" leaves them out (pytorch-metric-learning).
     """
     batch, views = features.shape[:2]
-    rows = features.flatten(2)
-    places = [(v, n) for v in range(views) for n in range(batch)]
-    anchors = places if contrast_mode == "all" else [(0, n) for n in range(batch)]
-
-    def weight(n: int, m: int) -> Tensor | float:
-        if labels is not None:
-            return float(labels[n] == labels[m])
-        return float(n == m) if mask is None else mask[n, m].to(rows.dtype)
+    rows = torch.cat([features.flatten(2)[:, v] for v in range(views)])
+    anchors = len(rows) if contrast_mode == "all" else batch
+    if mask is None:
+        kinds = torch.arange(batch) if labels is None else labels
+        mask = torch.stack([kinds == kinds[n] for n in range(batch)])
 
     terms, zeros = [], 0
-    for view, n in anchors:
-        others = [place for place in places if place != (view, n)]
-        logits = torch.stack([rows[m, v] for v, m in others]) @ rows[n, view] / temperature
-        log_probability = torch.log_softmax(logits, 0)
-        weights = [weight(n, m) for _, m in others]
-        count = sum(weights)
-        if count == 0:
+    for anchor in range(anchors):
+        others = [j for j in range(len(rows)) if j != anchor]
+        log_probability = torch.log_softmax(rows[others] @ rows[anchor] / temperature, 0)
+        weights = mask[anchor % batch, [j % batch for j in others]].to(rows.dtype)
+        if weights.sum() == 0:
             zeros += 1
-            continue
-        weighted = sum(w * lp for w, lp in zip(weights, log_probability, strict=True))
-        terms.append(-weighted / count)
+        else:
+            terms.append(-(weights * log_probability).sum() / weights.sum())
     if not terms:
         return features.sum() * 0
     number = len(terms) + (zeros if reduction == "mean" else 0)

@@ -108,20 +108,22 @@ class SupConLoss(nn.Module):
         """With labels they may be anywhere: ``total`` holds their similarities' sum and count."""
 
         def block(r: Tensor, r_labels: Tensor, c: Tensor, c_labels: Tensor) -> BlockSums:
+            r, c = widened(r), widened(c)
             sums = similarity_logsumexp(r, c, self.temperature, normalize=False, exclude="none")
             return BlockSums(sums.logsumexp, class_sums(r, r_labels, c, c_labels), sums.mean)
 
         own_labels = labels[: len(rows)]
+        wide = widened(columns)
+        wide_rows = wide[: len(rows)]
         lse, _, mean = similarity_logsumexp(
-            rows,
-            None if rows is columns else columns,
+            wide_rows,
+            None if len(rows) == len(columns) else wide,
             self.temperature,
             normalize=False,
             exclude="self",
         )
-        wide = rows.to(lse.dtype)
-        itself = torch.stack([wide.square().sum(1), torch.ones_like(lse)], 1)
-        own = BlockSums(lse, class_sums(rows, own_labels, columns, labels) - itself, mean)
+        itself = torch.stack([wide_rows.square().sum(1), torch.ones_like(lse)], 1)
+        own = BlockSums(lse, class_sums(wide_rows, own_labels, wide, labels) - itself, mean)
         others = other_ranks(
             block,
             rows,
@@ -148,12 +150,16 @@ def class_sums(rows: Tensor, row_labels: Tensor, columns: Tensor, column_labels:
 
     A row times the sum of its class's columns: O((M + K) D), no (M, K) matrix.
     """
-    wide = torch.promote_types(columns.dtype, torch.float32)
     classes, column_class = column_labels.unique(return_inverse=True)
-    augmented = torch.cat([columns.to(wide), columns.new_ones((len(columns), 1), dtype=wide)], 1)
+    augmented = torch.cat([columns, columns.new_ones((len(columns), 1))], 1)
     of_class = augmented.new_zeros((len(classes), augmented.shape[1]))
     of_class = of_class.index_add(0, column_class, augmented)
     place = torch.searchsorted(classes, row_labels).clamp(max=len(classes) - 1)
     known = classes[place] == row_labels
     mine = torch.where(known[:, None], of_class[place], 0.0)
-    return torch.stack([(rows.to(wide) * mine[:, :-1]).sum(1), mine[:, -1]], 1)
+    return torch.stack([(rows * mine[:, :-1]).sum(1), mine[:, -1]], 1)
+
+
+def widened(rows: Tensor) -> Tensor:
+    """16-bit rows in float32, so that their gradients are added before they are rounded."""
+    return rows.to(torch.promote_types(rows.dtype, torch.float32))
