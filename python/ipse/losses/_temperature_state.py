@@ -55,14 +55,14 @@ class TemperatureRule:
         swing = self.eta_init - self.eta_min
         return self.eta_min + swing * math.cos(math.pi * epoch / (2 * max_epoch))
 
-    def warn_if_unreachable(self, name: str, negatives: int) -> None:
+    def warn_if_unreachable(self, name: str, negatives: int, stacklevel: int) -> None:
         """No softmax over n negatives is further than log n from uniform."""
         if self.rho > math.log(negatives):
             warnings.warn(
                 f"{name}: rho={self.rho} cannot be reached with {negatives} negatives "
                 f"(log {negatives} = {math.log(negatives):.3g}): every temperature will sink "
                 f"to tau_min={self.tau_min}",
-                stacklevel=4,
+                stacklevel=stacklevel,
             )
 
 

@@ -76,7 +76,7 @@ class ISogCLRLoss(nn.Module):
         if N < 1:
             raise ValueError(f"ISogCLRLoss: N must be at least 1, got {N}")
         if bsz is not None and bsz > 1:
-            rule.warn_if_unreachable("ISogCLRLoss", 2 * bsz - 2)
+            rule.warn_if_unreachable("ISogCLRLoss", 2 * bsz - 2, stacklevel=3)
         self.rule = rule
         self.state = TemperatureState(N, rule)
         self.gather_distributed = check_gather("ISogCLRLoss", gather_distributed)
@@ -111,7 +111,7 @@ class ISogCLRLoss(nn.Module):
         negatives = 2 * len(everybody) - 2
         if not negatives:
             raise ValueError("ISogCLRLoss: the batch must have at least 2 samples, got 1")
-        self.rule.warn_if_unreachable("ISogCLRLoss", negatives)
+        self.rule.warn_if_unreachable("ISogCLRLoss", negatives, stacklevel=5)
         eta = self.rule.eta("ISogCLRLoss", epoch, max_epoch) if self.training else None
 
         sums = batch_sums(
