@@ -206,7 +206,7 @@ def _register_contrast(contrast: Contrast) -> None:
         return (*found, *[None] * (9 - len(found)))
 
     define(
-        f"{contrast.name}(Tensor x, Tensor y, Tensor? scale, float constant, int samples,"
+        f"{contrast.name}(Tensor x, Tensor y, Tensor? scale, float constant, SymInt samples,"
         " bool keep_sums) -> (Tensor loss, Tensor row_sums, Tensor column_sums)",
         cpu=forward_cpu,
         other=forward_other,
@@ -216,7 +216,7 @@ def _register_contrast(contrast: Contrast) -> None:
     )
     define(
         f"{contrast.name}_backward(Tensor grad, Tensor x, Tensor y, Tensor? scale,"
-        " Tensor row_sums, Tensor column_sums, float constant, int samples, bool[3] wanted)"
+        " Tensor row_sums, Tensor column_sums, float constant, SymInt samples, bool[3] wanted)"
         " -> (Tensor grad_x, Tensor grad_y, Tensor grad_scale)",
         cpu=backward_cpu,
         other=None,
