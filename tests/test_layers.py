@@ -140,29 +140,33 @@ def registered_ops() -> list[str]:
     return sorted(name for name in names if not name.endswith("_backward"))
 
 
-# The files in python/ipse/ops that register operators, and the engine in csrc each belongs to.
-ENGINE_OF_GROUP = {
-    "cross_correlation": "cross_correlation",
-    "similarity": "similarity",
-    "prototypes": "similarity",
-    "neighbours": "similarity",
-    "clusters": "similarity",
+# The files in python/ipse/ops that register operators: the group each belongs to (its reference
+# and its bindings are files of that name) and the engine in csrc.
+GROUP_OF_FILE = {
+    "cross_correlation": ("cross_correlation", "cross_correlation"),
+    "similarity": ("similarity", "similarity"),
+    "similarity_sums": ("similarity", "similarity"),
+    "siglip": ("similarity", "similarity"),
+    "prototypes": ("prototypes", "similarity"),
+    "neighbours": ("neighbours", "similarity"),
+    "clusters": ("clusters", "similarity"),
 }
 
 
-def group_of(op: str) -> str:
+def file_of(op: str) -> str:
     """The file in python/ipse/ops that registers the op."""
-    (group,) = [
-        group
-        for group in ENGINE_OF_GROUP
-        if (path := PACKAGE / "ops" / f"{group}.py").exists() and f'"{op}"' in path.read_text()
+    (file,) = [
+        file
+        for file in GROUP_OF_FILE
+        if (path := PACKAGE / "ops" / f"{file}.py").exists()
+        and (f'"{op}"' in (text := path.read_text()) or f'"{op}(' in text)
     ]
-    return group
+    return file
 
 
 def core_functions(op: str) -> tuple[str, ...]:
     """What the op calls in the core: functions of its own, or those its group shares."""
-    module = importlib.import_module(f"ipse.ops.{group_of(op)}")
+    module = importlib.import_module(f"ipse.ops.{file_of(op)}")
     shared = getattr(module, "CORE_FUNCTIONS", {})
     return tuple(shared.get(op, (f"{op}_forward", f"{op}_backward")))
 
@@ -173,11 +177,11 @@ def test_ops_are_found() -> None:
 
 @pytest.mark.parametrize("op", registered_ops())
 def test_every_op_comes_with_all_its_parts(op: str) -> None:
-    group = group_of(op)
+    group, engine = GROUP_OF_FILE[file_of(op)]
     reference = ROOT / "tests" / "reference" / f"{group}.py"
     assert f"def {op}(" in reference.read_text()
     for part in (
-        ROOT / "csrc" / ENGINE_OF_GROUP[group],
+        ROOT / "csrc" / engine,
         ROOT / "csrc" / "bindings" / f"{group}.cpp",
         ROOT / "tests" / f"test_{op}.py",
     ):

@@ -69,8 +69,7 @@ inline Vector<T> exponential(Vector<T> x) noexcept {
     using Bits = typename Simd<T>::Bits;
     const Vector<T> shifted = x * broadcast(Constant::log2_e) + broadcast(Constant::magic);
     const Vector<T> n = shifted - broadcast(Constant::magic);
-    const Vector<T> r =
-        (x - n * broadcast(Constant::ln2_high)) - n * broadcast(Constant::ln2_low);
+    const Vector<T> r = (x - n * broadcast(Constant::ln2_high)) - n * broadcast(Constant::ln2_low);
     Vector<T> q = broadcast(Constant::q[terms - 1]);
 #pragma GCC unroll 10
     for (int i = terms - 2; i >= 0; --i) {
@@ -79,8 +78,7 @@ inline Vector<T> exponential(Vector<T> x) noexcept {
     const Vector<T> power = (r * r) * q + r + broadcast(T{1});
     // 2^n by adding n to the exponent field.
     const Bits exponent = reinterpret_cast<Bits>(shifted) << Constant::mantissa_bits;
-    const Vector<T> scaled =
-        reinterpret_cast<Vector<T>>(reinterpret_cast<Bits>(power) + exponent);
+    const Vector<T> scaled = reinterpret_cast<Vector<T>>(reinterpret_cast<Bits>(power) + exponent);
     const Vector<T> infinity = broadcast(std::numeric_limits<T>::infinity());
     const Vector<T> bounded = x > broadcast(Constant::highest) ? infinity : scaled;
     const Vector<T> result = x < broadcast(Constant::lowest) ? Vector<T>{} : bounded;

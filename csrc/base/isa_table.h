@@ -5,6 +5,9 @@
 #include "base/gemm.h"
 #include "base/isa.h"
 #include "cross_correlation/requests.h"
+#include "similarity/clusters_requests.h"
+#include "similarity/neighbours_requests.h"
+#include "similarity/softmax_requests.h"
 #include "similarity/prototype_requests.h"
 
 namespace ipse {
@@ -12,12 +15,18 @@ namespace ipse {
 struct IsaTable {
     void (*gemm)(const GemmRequest&);
     const CrossCorrelationTable* cross_correlation;
+    const ClustersTable* clusters;
+    const NeighboursTable* neighbours;
+    const SimilarityTable* similarity;
     const PrototypesTable* prototypes;
 };
 
 namespace IPSE_ISA {
 void gemm(const GemmRequest& request);
 extern const CrossCorrelationTable cross_correlation_table;
+extern const ClustersTable clusters_table;
+extern const NeighboursTable neighbours_table;
+extern const SimilarityTable similarity_table;
 extern const PrototypesTable prototypes_table;
 extern const IsaTable isa_table;
 }  // namespace IPSE_ISA

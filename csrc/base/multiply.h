@@ -91,7 +91,8 @@ inline void multiply_block(const PackedMatrix<T>& left, const PackedMatrix<T>& r
                 if (accumulate) {
                     multiply_strip<T, true>(depth, a, PackedLeft<T>{}, b, panel_rows, to, c_stride);
                 } else {
-                    multiply_strip<T, false>(depth, a, PackedLeft<T>{}, b, panel_rows, to, c_stride);
+                    multiply_strip<T, false>(depth, a, PackedLeft<T>{}, b, panel_rows, to,
+                                             c_stride);
                 }
             }
         }

@@ -4,9 +4,9 @@
 #include <cstdint>
 
 #include "base/parallel.h"
+#include "base/sums.h"
 #include "base/tile_gemm.h"
 #include "cross_correlation/plan.h"
-#include "base/sums.h"
 #include "cross_correlation/triangle.h"
 
 namespace ipse::IPSE_ISA {

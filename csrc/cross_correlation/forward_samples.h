@@ -5,8 +5,8 @@
 
 #include "base/multiply.h"
 #include "base/parallel.h"
-#include "cross_correlation/plan.h"
 #include "base/sums.h"
+#include "cross_correlation/plan.h"
 #include "cross_correlation/triangle.h"
 
 namespace ipse::IPSE_ISA {

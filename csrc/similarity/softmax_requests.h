@@ -54,25 +54,27 @@ struct SoftmaxGradientRequest {
     const double* row_weights = nullptr;       // (M) d objective / d logsumexp
     const double* positive_weights = nullptr;  // (M) d objective / d positives
     const double* column_weights = nullptr;    // (K); null: none
-    Stack grad_rows;     // as rows; a part with null data is not wanted
-    Stack grad_columns;  // as columns
+    Stack grad_rows;                           // as rows; a part with null data is not wanted
+    Stack grad_columns;                        // as columns
 };
 
+// Every pair is a question of its own, with logit scale * similarity + bias: positives (as
+// above, none where samples is 0) should be answered yes, all others no.
 struct SigmoidRequest {
-    StridedMatrix rows;     // (N, D)
-    StridedMatrix columns;  // (N, D)
+    Stack rows;
+    Stack columns;
     double scale = 1.0;
     double bias = 0.0;
+    std::int64_t samples = 0;
     int threads = 1;
 };
 
 struct SigmoidGradientRequest {
     SigmoidRequest forward;
-    double grad = 1.0;
-    StridedMatrix grad_rows;  // null data: not wanted
-    StridedMatrix grad_columns;
-    double* grad_scale = nullptr;  // one value each, always filled
-    double* grad_bias = nullptr;
+    double grad = 1.0;  // d objective / d sum
+    Stack grad_rows;    // a part with null data is not wanted
+    Stack grad_columns;
+    double* grad_scale_bias = nullptr;  // two values, always filled
 };
 
 struct SimilarityTable {

@@ -31,9 +31,7 @@ struct SimilarityTile {
     T* data;
 
     T* line(std::int64_t i) const noexcept { return data + i * tile_stride<T>; }
-    std::int64_t vectors() const noexcept {
-        return (cols + Simd<T>::lanes - 1) / Simd<T>::lanes;
-    }
+    std::int64_t vectors() const noexcept { return (cols + Simd<T>::lanes - 1) / Simd<T>::lanes; }
 };
 
 // The tiles in a fixed order, dealt to `slots` in contiguous shares. What a slot adds up
@@ -47,7 +45,7 @@ public:
     // upper: visit only tiles that reach above the diagonal of a square matrix.
     TilePlan(std::int64_t rows, std::int64_t cols, bool upper, int threads) noexcept
         : rows_(rows), cols_(cols), upper_(upper) {
-        const int wanted = threads > most_slots ? most_slots : threads;
+        const int wanted = 2 * threads > most_slots ? most_slots : (threads > 1 ? 2 * threads : 1);
         while (visited() < 8 * wanted && (tile_rows_ > 32 || tile_panels_ > 2)) {
             if (2 * tile_rows_ > tile_panels_ * Panel<T>::rows || tile_panels_ <= 2) {
                 tile_rows_ /= 2;

@@ -95,8 +95,7 @@ private:
             largest = norm > largest || norm != norm ? norm : largest;
         }
         const double finite = std::numeric_limits<double>::max();
-        largest_[0][panel] =
-            largest <= finite ? largest : std::numeric_limits<double>::infinity();
+        largest_[0][panel] = largest <= finite ? largest : std::numeric_limits<double>::infinity();
         const Source<T> source{lines_[0], leading_, 1};
         pack_panel(source, rows_, panel, 0, depth_, packed().panel(panel));
     }

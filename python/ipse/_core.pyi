@@ -76,6 +76,53 @@ def vicreg_backward(
     grad_view2: _Array | None = None,
     num_threads: int = 0,
 ) -> None: ...
+def softmax_forward(
+    rows: list[_Array],
+    columns: list[_Array],
+    scale: _Array,
+    normalize: bool,
+    exclude: str,
+    samples: int,
+    mean: bool,
+    row_sums: _Array,
+    column_sums: _Array | None = None,
+    num_threads: int = 0,
+) -> None: ...
+def softmax_backward(
+    rows: list[_Array],
+    columns: list[_Array],
+    scale: _Array,
+    normalize: bool,
+    exclude: str,
+    samples: int,
+    row_sums: _Array,
+    column_sums: _Array | None,
+    row_weights: _Array,
+    positive_weights: _Array,
+    column_weights: _Array | None,
+    grad_rows: list[_Array | None],
+    grad_columns: list[_Array | None],
+    num_threads: int = 0,
+) -> None: ...
+def sigmoid_forward(
+    rows: _Array,
+    columns: _Array,
+    scale: float,
+    bias: float,
+    samples: int,
+    num_threads: int = 0,
+) -> float: ...
+def sigmoid_backward(
+    rows: _Array,
+    columns: _Array,
+    scale: float,
+    bias: float,
+    samples: int,
+    grad: float,
+    grad_rows: _Array | None = None,
+    grad_columns: _Array | None = None,
+    num_threads: int = 0,
+) -> tuple[float, float]: ...
 def soft_cross_entropy_forward(
     students: Sequence[_Array],
     targets: Sequence[_Array],
@@ -99,4 +146,42 @@ def soft_cross_entropy_backward(
 ) -> None: ...
 def sinkhorn(
     scores: _Array, codes: _Array, epsilon: float, iterations: int, num_threads: int = 0
+def topk_similarity(
+    x: _Array,
+    y: _Array,
+    values: _Array,
+    indices: _Array,
+    metric: str,
+    row_ids: _Array | None = None,
+    column_ids: _Array | None = None,
+    row_labels: _Array | None = None,
+    column_labels: _Array | None = None,
+    num_threads: int = 0,
+) -> None: ...
+def gathered_dot(
+    x: _Array, y: _Array, indices: _Array, out: _Array, num_threads: int = 0
+) -> None: ...
+def gathered_sum(
+    weights: _Array, indices: _Array, y: _Array, out: _Array, num_threads: int = 0
+) -> None: ...
+def scattered_sum(
+    weights: _Array, indices: _Array, x: _Array, out: _Array, num_threads: int = 0
+) -> None: ...
+def nearest_centroid(
+    points: _Array, centroids: _Array, labels: _Array, distances: _Array, num_threads: int = 0
+) -> None: ...
+def kmeans(
+    points: _Array,
+    centroids: _Array,
+    labels: _Array,
+    max_iterations: int,
+    tolerance: float,
+    spherical: bool = False,
+    num_threads: int = 0,
+) -> tuple[float, int]: ...
+def kmeans_plus_plus(
+    points: _Array, seed: int, indices: _Array, num_threads: int = 0
+) -> None: ...
+def farthest_points(
+    points: _Array, start: int, indices: _Array, distances: _Array, num_threads: int = 0
 ) -> None: ...

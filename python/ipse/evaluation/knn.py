@@ -7,13 +7,11 @@ CVPR 2018, section 3.4.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
-from torch.nn import functional as F
+
+from ipse.functional import knn_classify
 
 __all__ = ["weighted_knn"]
-
-_BLOCK = 1024
 
 
 def weighted_knn(
@@ -27,7 +25,7 @@ def weighted_knn(
     """Predicts each test sample's class by its k most similar training samples.
 
     Similarity is the cosine; a neighbour of similarity s votes for its own class with weight
-    exp(s / temperature). Works block by block, so that memory grows with the training set only.
+    exp(s / temperature). The similarity matrix is never stored.
 
     Args:
         train_features: float tensor [N, ...]; everything after the first dimension is flattened.
@@ -45,17 +43,7 @@ def weighted_knn(
     """
     train, test = train_features.flatten(1).float(), test_features.flatten(1).float()
     _check(train, train_labels, test, k, temperature)
-    count = int(train_labels.max()) + 1 if classes is None else classes
-    train = F.normalize(train, dim=1)
-    predictions = []
-    for block in test.split(_BLOCK):
-        similarity, nearest = (F.normalize(block, dim=1) @ train.T).topk(min(k, len(train)))
-        # exp((s - s_max) / T) votes like exp(s / T), and cannot overflow at small temperatures.
-        weights = ((similarity - similarity[:, :1]) / temperature).exp()
-        votes = torch.zeros(len(block), count, device=block.device)
-        votes.scatter_add_(1, train_labels[nearest], weights)
-        predictions.append(votes.argmax(dim=1))
-    return torch.cat(predictions) if predictions else train_labels.new_zeros(0)
+    return knn_classify(train, train_labels, test, k, temperature, classes).labels
 
 
 def _check(train: Tensor, labels: Tensor, test: Tensor, k: int, temperature: float) -> None:

@@ -4,17 +4,17 @@ One file for each kind of operation; this list is everything.
 """
 
 from ipse.functional.cross_correlation import barlow_twins_loss, vicreg_loss
+from ipse.functional.image_text import clip_loss, siglip_loss
 from ipse.functional.prototypes import dino_loss, sinkhorn, soft_cross_entropy, swav_loss
+from ipse.functional.neighbours import knn_classify, topk_similarity
 from ipse.functional.similarity import (
-    clip_loss,
     dcl_loss,
     dclw_loss,
     info_nce_loss,
     ntxent_loss,
-    siglip_loss,
     similarity_logsumexp,
-    supcon_loss,
 )
+from ipse.functional.supcon import supcon_loss
 
 __all__ = [
     "barlow_twins_loss",
@@ -23,6 +23,7 @@ __all__ = [
     "dclw_loss",
     "dino_loss",
     "info_nce_loss",
+    "knn_classify",
     "ntxent_loss",
     "siglip_loss",
     "similarity_logsumexp",
@@ -30,5 +31,6 @@ __all__ = [
     "soft_cross_entropy",
     "supcon_loss",
     "swav_loss",
+    "topk_similarity",
     "vicreg_loss",
 ]

@@ -1,4 +1,4 @@
-"""Contrastive losses: rows against columns, their similarities never stored."""
+"""Contrastive losses of unlabelled pairs: rows against columns, their similarities never stored."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -6,23 +6,45 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+import ipse.ops  # noqa: F401  # registers torch.ops.ipse.*
 from ipse.ops import similarity_formulas as formulas
 
-EXCLUDE = ("none", "self", "sample")
+__all__ = [
+    "SimilaritySums",
+    "dcl_loss",
+    "dclw_loss",
+    "info_nce_loss",
+    "ntxent_loss",
+    "similarity_logsumexp",
+]
+
+
+def inverse_temperature(name: str, temperature: float | Tensor) -> tuple[Tensor | None, float]:
+    """The scale as an operator takes it: a tensor, or None and a number."""
+    if isinstance(temperature, Tensor):
+        return temperature.reciprocal(), 0.0
+    if not abs(temperature) >= 1e-8:
+        raise ValueError(f"{name}: temperature must be at least 1e-8 in size, got {temperature}")
+    return None, 1.0 / temperature
+
+
+def _will_differentiate(*inputs: Tensor | None) -> bool:
+    return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in inputs)
+
+
+def _each_view(scale: Tensor | None, samples: int, views: int) -> Tensor | None:
+    """One temperature for each sample serves all its views."""
+    if scale is not None and views > 1 and tuple(scale.shape) == (samples,) and samples > 1:
+        return scale.repeat(views)
+    return scale
 
 
 class SimilaritySums(NamedTuple):
-    """Per-row sums over the columns, (M,) each."""
+    """Per-row sums over the columns, (M,) each; see :func:`similarity_logsumexp`."""
 
     logsumexp: Tensor
     positives: Tensor
     mean: Tensor
-
-
-def _scale(temperature: float | Tensor, like: Tensor) -> Tensor:
-    if isinstance(temperature, Tensor):
-        return temperature.reciprocal()
-    return torch.tensor(1.0 / temperature, dtype=torch.float64, device=like.device)
 
 
 def similarity_logsumexp(
@@ -31,12 +53,55 @@ def similarity_logsumexp(
     temperature: float | Tensor = 1.0,
     *,
     normalize: bool = True,
-    exclude: str = "none",
+    exclude: str | None = None,
     samples: int | None = None,
 ) -> SimilaritySums:
-    return SimilaritySums(
-        *formulas.logsumexp(x, y, _scale(temperature, x), normalize, exclude, samples or 0)
+    """What every contrastive loss is made of: sums over the similarities of rows and columns.
+
+    With ``s_ij`` the similarity of row i and column j and ``T_i`` the row's temperature: the
+    logsumexp of ``s_ij / T_i``, the sum of the positives' ``s_ij``, and the mean of ``s_ij``
+    under the softmax, all in one pass over tiles that are never stored. Losses that weigh rows
+    in their own way are this and a few vectors.
+
+    Args:
+        x: (N, D) rows; float32, float64, bfloat16 or float16, any strides.
+        y: (K, D) columns of the same dtype, or None: the rows against themselves, which costs
+            half as much.
+        temperature: a number, a one-element tensor or (N,), one for each row; may be negative.
+        normalize: divide rows and columns by their length (cosine similarity). A zero row
+            stays zero and its gradient is zero.
+        exclude: columns that a row does not see: ``"none"``, ``"self"`` (column i of row i) or
+            ``"sample"`` (every column of the row's sample). Default: ``"self"`` without y,
+            ``"none"`` with it.
+        samples: row i and column j show one sample where ``i % samples == j % samples``
+            (stacked views). Default: no positives.
+
+    Returns:
+        SimilaritySums of (N,) tensors, float32 for 16-bit inputs: ``logsumexp`` (-inf where
+        nothing is visible), ``positives`` (zero without ``samples``; a row's similarity with
+        itself does not count) and ``mean``, through which no gradient flows. The first two are
+        twice differentiable by x, y and temperature.
+
+    Raises:
+        ValueError: shapes, devices, ``exclude`` or ``samples`` do not fit, or a temperature
+            below 1e-8 in size.
+        TypeError: dtypes differ or are not floating point.
+
+    Memory:
+        Beyond inputs and gradients, on the CPU, two copies of rows and columns, and in
+        backward one gradient for each two threads' share: O((N + K) D); no (N, K) matrix.
+
+    Source:
+        The softmax part of Oord et al., Representation Learning with Contrastive Predictive
+        Coding (arXiv 1807.03748), equation 4.
+    """
+    if exclude is None:
+        exclude = "self" if y is None else "none"
+    scale, constant = inverse_temperature("similarity_logsumexp", temperature)
+    sums, positives, mean, _ = torch.ops.ipse.similarity_logsumexp(
+        x, y, scale, constant, normalize, exclude, samples or 0
     )
+    return SimilaritySums(sums, positives, mean)
 
 
 def ntxent_loss(
@@ -46,91 +111,47 @@ def ntxent_loss(
     *,
     extra_views: Sequence[Tensor] = (),
 ) -> Tensor:
-    views = [z1, z2, *extra_views]
-    samples = z1.shape[0]
-    scale = _scale(temperature, z1)
-    if scale.numel() == samples and scale.dim() == 1:
-        scale = scale.repeat(len(views))
-    sums, positives, _ = formulas.logsumexp(torch.cat(views), None, scale, True, "self", samples)
-    return (sums - positives * scale.to(sums.dtype) / (len(views) - 1)).mean()
+    """NT-Xent, SimCLR's loss: each embedding must pick out its other view among all others.
 
+    The mean over all rows of ``logsumexp_j(s_ij / T) - s_ip / T``, with cosine similarities, j
+    over everything but the row itself and p the same sample's other view (with more than two
+    views: the mean over them). Equal to lightly's ``NTXentLoss``.
 
-def info_nce_loss(
-    query: Tensor, key: Tensor, negatives: Tensor | None = None, temperature: float | Tensor = 0.1
-) -> Tensor:
-    scale = _scale(temperature, query)
-    samples = query.shape[0]
-    if negatives is None:
-        sums, positives, _ = formulas.logsumexp(query, key, scale, True, "none", samples)
-        return (sums - positives * scale.to(sums.dtype)).mean()
-    unit_query = formulas.unit_rows(query)
-    positive = (unit_query * formulas.unit_rows(key)).sum(1) * scale.to(unit_query.dtype)
-    if negatives.dim() == 2:
-        sums, _, _ = formulas.logsumexp(query, negatives, scale, True, "none", 0)
-    else:
-        unit = formulas.unit_rows(negatives.flatten(0, 1)).view(negatives.shape)
-        logits = torch.einsum("nd,nkd->nk", unit_query, unit) * scale.to(unit.dtype).view(-1, 1)
-        sums = torch.logsumexp(logits, 1)
-    return (torch.logaddexp(positive, sums) - positive).mean()
+    Args:
+        z1, z2: (N, D) embeddings of two views, N >= 1, D >= 1, one dtype: float32, float64,
+            bfloat16 or float16. Any strides; normalised inside. NaN and infinity propagate.
+        temperature: a number, a one-element tensor (its gradient comes in the same pass), (N,)
+            one for each sample, or one for each row of the stacked views. May be negative;
+            any size from 1e-8 on is safe, by true row maxima.
+        extra_views: further (N, D) views.
 
+    Returns:
+        Scalar tensor; float32 for 16-bit inputs, which are computed in float32. In an
+        autocast region inputs are cast to float32. Twice differentiable. Identical rows give
+        ln(2 N - 1). A zero row counts as a zero vector, its gradient is zero.
 
-def clip_loss(
-    image: Tensor,
-    text: Tensor,
-    logit_scale: float | Tensor,
-    logit_bias: float | Tensor | None = None,
-) -> Tensor:
-    scale = torch.as_tensor(logit_scale, device=image.device)
-    samples = image.shape[0]
-    rows, positives, _ = formulas.logsumexp(image, text, scale, False, "none", samples)
-    columns, _, _ = formulas.logsumexp(text, image, scale, False, "none", 0)
-    return ((rows + columns) / 2 - positives * scale.to(rows.dtype)).mean()
+    Raises:
+        ValueError: shapes or devices differ, or a temperature below 1e-8 in size.
+        TypeError: dtypes differ or are not floating point.
 
+    Memory:
+        O(N D) beyond inputs and gradients, on the CPU: no (2N, 2N) matrix exists.
 
-def siglip_loss(
-    image: Tensor,
-    text: Tensor,
-    logit_scale: float | Tensor,
-    logit_bias: float | Tensor | None = None,
-) -> Tensor:
-    logits = image @ text.T * logit_scale
-    if logit_bias is not None:
-        logits = logits + logit_bias
-    signs = 2 * torch.eye(len(image), dtype=logits.dtype, device=image.device) - 1
-    return -torch.nn.functional.logsigmoid(signs * logits).sum() / len(image)
-
-
-def supcon_loss(
-    features: Tensor,
-    labels: Tensor | None = None,
-    mask: Tensor | None = None,
-    temperature: float = 0.07,
-    *,
-    base_temperature: float = 0.07,
-    contrast_mode: str = "all",
-    reduction: str = "mean",
-) -> Tensor:
-    batch, views = features.shape[:2]
-    if labels is not None:
-        mask = labels.view(-1, 1) == labels.view(1, -1)
-    elif mask is None:
-        mask = torch.eye(batch, dtype=torch.bool, device=features.device)
-    stacked = features.flatten(2).transpose(0, 1).flatten(0, 1)
-    anchors = views if contrast_mode == "all" else 1
-    mask = mask.to(stacked.dtype).repeat(anchors, views)
-    own = torch.eye(len(stacked), dtype=torch.bool, device=features.device)[: len(mask)]
-    mask = mask.masked_fill(own, 0.0)
-    rows = stacked[: len(mask)]
-    logits = rows @ stacked.T / temperature
-    sums = formulas.masked_logsumexp(logits, own, 1)
-    count = mask.sum(1)
-    some = count > 1e-6
-    per_row = (count * sums - (mask * logits).sum(1)) / torch.where(some, count, 1.0)
-    per_row = torch.where(some, per_row, 0.0)
-    factor = temperature / base_temperature
-    if reduction == "positives":
-        return factor * per_row.sum() / some.sum().clamp_min(1)
-    return factor * per_row.mean()
+    Source:
+        Chen et al., A Simple Framework for Contrastive Learning of Visual Representations,
+        ICML 2020 (arXiv 2002.05709), equation 1.
+    """
+    scale, constant = inverse_temperature("ntxent_loss", temperature)
+    scale = _each_view(scale, z1.shape[0], 2 + len(extra_views))
+    others = torch.cat([z2, *extra_views]) if extra_views else z2
+    for view in (z2, *extra_views):
+        if view.shape != z1.shape:
+            shapes = f"{tuple(z1.shape)} and {tuple(view.shape)}"
+            raise ValueError(f"ntxent_loss: all views must have the same shape, got {shapes}")
+    loss, _, _ = torch.ops.ipse.ntxent(
+        z1, others, scale, constant, z1.shape[0], _will_differentiate(z1, others, scale)
+    )
+    return loss
 
 
 def dcl_loss(
@@ -139,21 +160,146 @@ def dcl_loss(
     temperature: float | Tensor = 0.1,
     positive_weights: Tensor | None = None,
 ) -> Tensor:
+    """Decoupled contrastive loss: NT-Xent without the positive in the denominator.
+
+    Equal to lightly's ``DCLLoss`` (whose value is the mean over both directions).
+
+    Args:
+        z1, z2: (N, D) embeddings of two views; as for :func:`ntxent_loss`.
+        temperature: as for :func:`ntxent_loss`.
+        positive_weights: (N,) factor of each sample's positive term; default 1.
+
+    Returns:
+        Scalar tensor, as :func:`ntxent_loss`; -inf for N = 1, where there are no negatives.
+
+    Raises:
+        ValueError: shapes or devices differ, or a temperature below 1e-8 in size.
+        TypeError: dtypes differ or are not floating point.
+
+    Memory:
+        O(N D) beyond inputs and gradients, on the CPU.
+
+    Source:
+        Yeh et al., Decoupled Contrastive Learning, ECCV 2022 (arXiv 2110.06848), equation 6.
+    """
+    scale, constant = inverse_temperature("dcl_loss", temperature)
     samples = z1.shape[0]
-    scale = _scale(temperature, z1)
-    sums, positives, _ = formulas.logsumexp(
-        torch.cat([z1, z2]), None, scale, True, "sample", samples
+    scale = _each_view(scale, samples, 2)
+    if positive_weights is None:
+        loss, _, _ = torch.ops.ipse.dcl(
+            z1, z2, scale, constant, samples, _will_differentiate(z1, z2, scale)
+        )
+        return loss
+    if positive_weights.shape != (samples,):
+        raise ValueError(
+            f"dcl_loss: positive_weights must have shape ({samples},), "
+            f"got {tuple(positive_weights.shape)}"
+        )
+    if z1.shape != z2.shape:
+        shapes = f"{tuple(z1.shape)} and {tuple(z2.shape)}"
+        raise ValueError(f"dcl_loss: z1 and z2 must have the same shape, got {shapes}")
+    sums, positives, _, _ = torch.ops.ipse.similarity_logsumexp(
+        torch.cat([z1, z2]), None, scale, constant, True, "sample", samples
     )
-    positives = positives * scale.to(sums.dtype)
-    if positive_weights is not None:
-        positives = positives * positive_weights.repeat(2)
-    return (sums - positives).mean()
+    logits = positives * (constant if scale is None else scale.to(positives.dtype))
+    return (sums - logits * positive_weights.repeat(2)).mean()
 
 
 def dclw_loss(
     z1: Tensor, z2: Tensor, temperature: float | Tensor = 0.1, sigma: float = 0.5
 ) -> Tensor:
+    """Weighted decoupled contrastive loss: positives far apart count more.
+
+    The weights ``2 - N softmax_n(s_n / sigma)`` of the positives' similarities take no part in
+    the gradient. Equal to lightly's ``DCLWLoss``.
+
+    Args:
+        z1, z2: (N, D) embeddings of two views; as for :func:`ntxent_loss`.
+        temperature: as for :func:`ntxent_loss`.
+        sigma: temperature of the weights.
+
+    Returns:
+        Scalar tensor, as :func:`dcl_loss`.
+
+    Raises:
+        ValueError: shapes or devices differ, or a temperature below 1e-8 in size.
+        TypeError: dtypes differ or are not floating point.
+
+    Memory:
+        O(N D) beyond inputs and gradients, on the CPU.
+
+    Source:
+        Yeh et al., Decoupled Contrastive Learning, ECCV 2022 (arXiv 2110.06848), equation 6
+        with the negative von Mises-Fisher weighting.
+    """
+    if z1.shape != z2.shape:
+        shapes = f"{tuple(z1.shape)} and {tuple(z2.shape)}"
+        raise ValueError(f"dclw_loss: z1 and z2 must have the same shape, got {shapes}")
     with torch.no_grad():
         alike = (formulas.unit_rows(z1) * formulas.unit_rows(z2)).sum(1)
         weights = 2 - z1.shape[0] * torch.softmax(alike / sigma, 0)
     return dcl_loss(z1, z2, temperature, weights)
+
+
+def info_nce_loss(
+    query: Tensor,
+    key: Tensor,
+    negatives: Tensor | None = None,
+    temperature: float | Tensor = 0.1,
+) -> Tensor:
+    """InfoNCE, one way: each query must pick out its key among negatives.
+
+    The mean over queries of ``logsumexp(s_+ / T, s_j / T) - s_+ / T`` with cosine
+    similarities. With a queue of past keys as negatives it is MoCo's loss.
+
+    Args:
+        query, key: (N, D) embeddings, row by row a pair; one dtype: float32, float64, bfloat16
+            or float16. Any strides; normalised inside.
+        negatives: (K, D) shared by all queries, such as a queue, (N, K, D) each query's own, or
+            None: the other queries' keys.
+        temperature: a number, a one-element tensor or (N,), one for each query.
+
+    Returns:
+        Scalar tensor; float32 for 16-bit inputs. Twice differentiable by query, key, negatives
+        and temperature.
+
+    Raises:
+        ValueError: shapes or devices do not fit, or a temperature below 1e-8 in size.
+        TypeError: dtypes differ or are not floating point.
+
+    Memory:
+        O((N + K) D) beyond inputs and gradients, on the CPU; with negatives of each query's
+        own, which are N K D already, also their normalised copy.
+
+    Source:
+        Oord et al., Representation Learning with Contrastive Predictive Coding (arXiv
+        1807.03748), equation 4; He et al., MoCo, CVPR 2020 (arXiv 1911.05722), equation 1.
+    """
+    scale, constant = inverse_temperature("info_nce_loss", temperature)
+    samples = query.shape[0]
+    if negatives is None:
+        loss, _, _ = torch.ops.ipse.info_nce(
+            query, key, scale, constant, samples, _will_differentiate(query, key, scale)
+        )
+        return loss
+    if query.shape != key.shape:
+        shapes = f"{tuple(query.shape)} and {tuple(key.shape)}"
+        raise ValueError(f"info_nce_loss: query and key must have the same shape, got {shapes}")
+    unit_query = formulas.unit_rows(query)
+    factor = constant if scale is None else scale.to(unit_query.dtype)
+    positive = (unit_query * formulas.unit_rows(key)).sum(1) * factor
+    if negatives.dim() == 2:
+        sums, _, _, _ = torch.ops.ipse.similarity_logsumexp(
+            query, negatives, scale, constant, True, "none", 0
+        )
+    elif negatives.dim() == 3 and negatives.shape[::2] == query.shape:
+        unit = formulas.unit_rows(negatives.flatten(0, 1)).view(negatives.shape)
+        similarity = torch.einsum("nd,nkd->nk", unit_query, unit)
+        factor = factor.reshape(-1, 1) if isinstance(factor, Tensor) else factor
+        sums = torch.logsumexp(similarity * factor, 1)
+    else:
+        raise ValueError(
+            f"info_nce_loss: negatives must be (K, D) or (N, K, D) for queries of shape "
+            f"{tuple(query.shape)}, got {tuple(negatives.shape)}"
+        )
+    return (torch.logaddexp(positive, sums) - positive).mean()

@@ -1,6 +1,34 @@
-"""Losses as ``nn.Module``: lightly's constructor arguments and values where it has the class."""
+"""Losses as ``nn.Module``: names, arguments, defaults and values of the libraries people know.
+
+lightly's where it has the class, else those of SupContrast, open_clip or the paper's code.
+"""
 
 from ipse.losses.barlow_twins import BarlowTwinsLoss
+from ipse.losses.clip import ClipLoss
+from ipse.losses.dcl import DCLLoss, DCLWLoss
+from ipse.losses.info_nce import InfoNCELoss
+from ipse.losses.isogclr import ISogCLRLoss
+from ipse.losses.memory_queue import MemoryQueue
+from ipse.losses.negative_cosine_similarity import NegativeCosineSimilarity
+from ipse.losses.ntxent import NTXentLoss
+from ipse.losses.siglip import SigLipLoss
+from ipse.losses.supcon import SupConLoss
+from ipse.losses.vicreg import VICRegLoss
+
+__all__ = [
+    "BarlowTwinsLoss",
+    "ClipLoss",
+    "DCLLoss",
+    "DCLWLoss",
+    "ISogCLRLoss",
+    "InfoNCELoss",
+    "MemoryQueue",
+    "NTXentLoss",
+    "NegativeCosineSimilarity",
+    "SigLipLoss",
+    "SupConLoss",
+    "VICRegLoss",
+]
 from ipse.losses.dino import DINOLoss
 from ipse.losses.swav import SwaVLoss
 from ipse.losses.vicreg import VICRegLoss

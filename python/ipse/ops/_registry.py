@@ -1,6 +1,6 @@
 """What every engine's registration shares: the torch library and the way into the core."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ def define(
     schema: str,
     *,
     cpu: Callable[..., Any],
-    other: Callable[..., Any],
+    other: Callable[..., Any] | None,
     fake: Callable[..., Any],
     setup_context: Callable[..., None],
     backward: Callable[..., Any],
@@ -33,7 +33,8 @@ def define(
     Args:
         schema: ``name(Tensor x, ...) -> Tensor`` without the namespace.
         cpu: the native kernel.
-        other: a plain PyTorch implementation, for every device without a kernel of its own.
+        other: a plain PyTorch implementation, for every device without a kernel of its own;
+            None where such a device never calls the operator.
         fake: shapes and dtypes only; runs the same argument checks.
         setup_context, backward: as in ``torch.library.register_autograd``.
         autocast_float32: inside an autocast region the inputs are cast to float32.
@@ -41,7 +42,8 @@ def define(
     LIBRARY.define(schema)
     name = schema.split("(", 1)[0]
     LIBRARY.impl(name, cpu, "CPU")
-    LIBRARY.impl(name, other, "CompositeExplicitAutograd")
+    if other is not None:
+        LIBRARY.impl(name, other, "CompositeExplicitAutograd")
     torch.library.register_fake(f"ipse::{name}", fake, lib=LIBRARY)
     torch.library.register_autograd(
         f"ipse::{name}", backward, setup_context=setup_context, lib=LIBRARY
@@ -57,3 +59,49 @@ def to_numpy(tensor: Tensor) -> "np.ndarray[Any, Any]":
     if tensor.dtype is torch.bfloat16:
         tensor = tensor.view(torch.uint16)
     return tensor.numpy()
+
+
+def differentiate(
+    function: Callable[..., Tensor | tuple[Tensor, ...]],
+    inputs: Sequence[Tensor],
+    grads: Sequence[Tensor | None],
+) -> list[Tensor | None]:
+    """The gradient of ``function(*inputs)`` by each input, itself differentiable.
+
+    For the autograd side of an operator: on devices without a kernel its backward, on the CPU
+    its double backward.
+
+    Args:
+        inputs: tensors; those that are not floating point get None.
+        grads: one for each output; None for outputs that take no part.
+    """
+    create_graph = torch.is_grad_enabled()
+    # Aliases, not the tensors themselves: one input may have been made from another, and the
+    # derivative by each must stop at it. Constants need a gradient inside, too.
+    inner = [
+        (t.view_as(t) if t.requires_grad and create_graph else t.detach().requires_grad_())
+        if t.is_floating_point()
+        else t
+        for t in inputs
+    ]
+    wanted = [i for i, t in enumerate(inner) if t.is_floating_point()]
+    with torch.enable_grad():
+        outputs = function(*inner)
+        outputs = (outputs,) if isinstance(outputs, Tensor) else outputs
+        pairs = [
+            (out, grad)
+            for out, grad in zip(outputs, grads, strict=True)
+            if grad is not None and out.requires_grad
+        ]
+        result: list[Tensor | None] = [None] * len(inner)
+        if pairs:
+            found = torch.autograd.grad(
+                [out for out, _ in pairs],
+                [inner[i] for i in wanted],
+                [grad.to(out.dtype) for out, grad in pairs],
+                create_graph=create_graph,
+                allow_unused=True,
+            )
+            for i, grad in zip(wanted, found, strict=True):
+                result[i] = grad
+    return result

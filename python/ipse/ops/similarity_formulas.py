@@ -4,6 +4,8 @@ They serve the devices that have no kernel yet, and the double backward. Everyth
 the (M, K) matrix of logits exists here and nowhere else.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -31,12 +33,17 @@ def same_sample(rows: int, columns: int, samples: int, device: torch.device) -> 
     return i[:, None] == j[None, :]
 
 
+def itself(rows: int, columns: int, device: torch.device) -> Tensor:
+    """(rows, columns) bool: column i of row i."""
+    return same_sample(rows, columns, max(rows, columns), device)
+
+
 def excluded(
     rows: int, columns: int, exclude: str, samples: int, device: torch.device
 ) -> Tensor | None:
     """(rows, columns) bool mask of the columns a row does not see; None: it sees all."""
     if exclude == "self":
-        return same_sample(rows, columns, max(rows, columns), device)
+        return itself(rows, columns, device)
     if exclude == "sample":
         return same_sample(rows, columns, samples, device)
     return None
@@ -70,9 +77,8 @@ def logsumexp(
     """
     compute = COMPUTE_DTYPES[x.dtype]
     rows = unit_rows(x) if normalize else x.to(compute)
-    if y is None:
-        columns = rows
-    else:
+    columns = rows
+    if y is not None:
         columns = unit_rows(y) if normalize else y.to(compute)
     similarity = rows @ columns.T
     logits = similarity * scale.to(compute).expand(x.shape[0])[:, None]
@@ -82,8 +88,8 @@ def logsumexp(
     positives = sums.new_zeros(m)
     if samples:
         wanted = same_sample(m, k, samples, x.device)
-        if y is None:
-            wanted = wanted & ~same_sample(m, k, max(m, k), x.device)
+        if y is None or exclude == "self":
+            wanted = wanted & ~itself(m, k, x.device)
         positives = torch.where(wanted, similarity, 0.0).sum(1)
     with torch.no_grad():
         finite = torch.where(sums == -torch.inf, 0.0, sums)
@@ -92,3 +98,17 @@ def logsumexp(
             weights = weights.masked_fill(hidden, 0.0)
         mean = (weights * similarity).sum(1)
     return sums, positives, mean
+
+
+def siglip(inputs: Sequence[Tensor], paired: bool) -> Tensor:
+    """The mean over images of the sum over texts of -log sigmoid(z (scale s + bias)).
+
+    inputs: image (N, D), text (K, D), scale, bias.
+    """
+    image, text, scale, bias = inputs
+    compute = COMPUTE_DTYPES[image.dtype]
+    logits = image.to(compute) @ text.to(compute).T * scale.to(compute) + bias.to(compute)
+    total = torch.nn.functional.softplus(logits).sum()
+    if paired:  # softplus(-x) = softplus(x) - x
+        total = total - logits.diagonal().sum()
+    return total / image.shape[0]

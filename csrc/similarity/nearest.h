@@ -1,0 +1,127 @@
+// The nearest centroid of every point, without the N x K matrix of distances.
+//
+// Points lie along the vector lanes (they are the right operand), so the arg-min over the
+// centroids compares whole vectors and nothing is ever reduced across lanes.
+#pragma once
+
+#include <cstdint>
+
+#include "base/multiply.h"
+#include "similarity/packed_points.h"
+
+namespace ipse::IPSE_ISA {
+
+template <class T>
+class NearestCentroid {
+public:
+    static constexpr std::int64_t item_panels = 128 / Panel<T>::rows;
+    static constexpr std::int64_t item_points = item_panels * Panel<T>::rows;
+    static constexpr std::int64_t tile_centroids = 64;  // whole panels on every instruction set
+
+    NearestCentroid(const StridedMatrix& points, std::int64_t centroids, int threads)
+        : count_(points.rows),
+          threads_(threads),
+          packed_(points, threads),
+          centroids_(1, PackedMatrix<T>::elements(centroids, points.cols + 1)),
+          tiles_(threads, (tile_centroids + Panel<T>::strip) * item_points),
+          labels_(1, padded_rows<T>(count_)),
+          scores_(1, padded_rows<T>(count_)) {
+        packed_.pack();
+    }
+
+    // Fills labels() for these centroids; the first of equally near ones counts.
+    void assign(const StridedMatrix& centroids) noexcept {
+        const PackedMatrix<T> left{centroids_[0], centroids.rows, centroids.cols + 1};
+        packed_.pack_centroids(centroids, left);
+        const std::int64_t panels = panel_count<T>(count_);
+        parallel_for((panels + item_panels - 1) / item_panels, threads_,
+                     [&](std::int64_t item, int worker) {
+                         const std::int64_t first = item * item_panels;
+                         const std::int64_t end =
+                             panels - first < item_panels ? panels : first + item_panels;
+                         assign_panels(left, first, end, tiles_[worker]);
+                     });
+    }
+
+    const std::int32_t* labels() const noexcept { return labels_[0]; }
+    std::int32_t* labels() noexcept { return labels_[0]; }
+    PackedPoints<T>& points() noexcept { return packed_; }
+
+private:
+    using Labels = typename Simd<T>::Bits;
+
+    void assign_panels(const PackedMatrix<T>& left, std::int64_t first, std::int64_t end,
+                       T* tile) noexcept {
+        const PackedMatrix<T> right = packed_.packed();
+        for (std::int64_t row = 0; row < left.rows; row += tile_centroids) {
+            const std::int64_t rows =
+                left.rows - row < tile_centroids ? left.rows - row : tile_centroids;
+            const Block block{row, row + rows, first, end};
+            multiply_block(left, right, block, 0, left.depth, tile, item_points, false);
+            for (std::int64_t p = first * Panel<T>::rows; p < end * Panel<T>::rows;
+                 p += Simd<T>::lanes) {
+                compare(tile + (p - first * Panel<T>::rows), rows, row, p);
+            }
+        }
+    }
+
+    // One vector of points against the centroids of a tile.
+    void compare(const T* scores, std::int64_t rows, std::int64_t first_centroid,
+                 std::int64_t point) noexcept {
+        constexpr int lanes = Simd<T>::lanes;
+        Vector<T> best = first_centroid == 0 ? broadcast(static_cast<T>(-__builtin_inf()))
+                                             : load(scores_[0] + point);
+        Labels chosen{};
+        if (first_centroid > 0) {
+            for (int lane = 0; lane < lanes; ++lane) {
+                chosen[lane] = labels_[0][point + lane];
+            }
+        }
+        for (std::int64_t c = 0; c < rows; ++c) {
+            const Vector<T> score = load(scores + c * item_points);
+            const Labels better = score > best;
+            const Labels number =
+                Labels{} + static_cast<typename Simd<T>::Integer>(first_centroid + c);
+            best = better ? score : best;
+            chosen = better ? number : chosen;
+        }
+        store(scores_[0] + point, best);
+        for (int lane = 0; lane < lanes; ++lane) {
+            labels_[0][point + lane] = static_cast<std::int32_t>(chosen[lane]);
+        }
+    }
+
+    std::int64_t count_;
+    int threads_;
+    PackedPoints<T> packed_;
+    Shares<T> centroids_;
+    Shares<T> tiles_;
+    Shares<std::int32_t> labels_;
+    Shares<T> scores_;
+};
+
+// |points[row] - centroid|^2 by differences, in double.
+template <class T>
+inline double squared_distance(const StridedMatrix& points, std::int64_t row,
+                               const T* centroid) noexcept {
+    const T* line = static_cast<const T*>(points.data) + row * points.row_stride;
+    // Eight running sums, so that the compiler may use vectors; always in this order.
+    double sums[8] = {};
+    std::int64_t d = 0;
+    for (; d + 8 <= points.cols; d += 8) {
+        for (int lane = 0; lane < 8; ++lane) {
+            const double apart = static_cast<double>(line[(d + lane) * points.col_stride]) -
+                                 static_cast<double>(centroid[d + lane]);
+            sums[lane] += apart * apart;
+        }
+    }
+    for (; d < points.cols; ++d) {
+        const double apart =
+            static_cast<double>(line[d * points.col_stride]) - static_cast<double>(centroid[d]);
+        sums[0] += apart * apart;
+    }
+    return ((sums[0] + sums[1]) + (sums[2] + sums[3])) +
+           ((sums[4] + sums[5]) + (sums[6] + sums[7]));
+}
+
+}  // namespace ipse::IPSE_ISA

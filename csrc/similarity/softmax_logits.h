@@ -1,0 +1,72 @@
+// What both softmax passes agree on: how a similarity becomes a logit, and when one shift
+// serves all rows.
+#pragma once
+
+#include <cstdint>
+
+#include "base/shares.h"
+#include "similarity/softmax_requests.h"
+#include "similarity/tiles.h"
+#include "similarity/unit_rows.h"
+
+namespace ipse::IPSE_ISA {
+
+// Rows and columns of a request, laid out; the columns are the rows where there are none.
+template <class T>
+class Sides {
+public:
+    Sides(const SoftmaxRequest& request, int threads)
+        : left_(request.rows, request.normalize, threads),
+          right_(request.columns.parts == 0 ? Stack{} : request.columns, request.normalize,
+                 threads),
+          symmetric_(request.columns.parts == 0) {}
+
+    const UnitRows<T>& left() const noexcept { return left_; }
+    const UnitRows<T>& right() const noexcept { return symmetric_ ? left_ : right_; }
+
+private:
+    UnitRows<T> left_;
+    UnitRows<T> right_;
+    bool symmetric_;
+};
+
+// A softmax needs its logits shifted by about their maximum, or exp leaves the range of T.
+//
+// Where the scale is one number and no logit can exceed 35 in size, one shift serves every row
+// and column: e^70 times any number of terms stays in range, and so does e^-70. Then an
+// exponential is shared by the row and the column it belongs to, and no maximum is looked
+// for. The shift is the first row's similarity with itself, computed as the product computes
+// it: for equal rows every shifted logit is exactly 0.
+template <class T>
+struct SharedShift {
+    static constexpr double limit = 35.0;
+    bool possible = false;
+    T scale = T{1};
+    T reference = T{0};
+
+    SharedShift(const SoftmaxRequest& request, const Sides<T>& sides) noexcept {
+        if (request.scale_per_row) {
+            return;
+        }
+        const double size = request.scale[0] < 0.0 ? -request.scale[0] : request.scale[0];
+        possible = size * sides.left().largest_norm() * sides.right().largest_norm() < limit;
+        scale = static_cast<T>(request.scale[0]);
+        reference = possible ? self_similarity(sides.left()) : T{0};
+    }
+
+private:
+    static T self_similarity(const UnitRows<T>& rows) noexcept {
+        const T* line = rows.line(0);
+        T total{0};
+        for (std::int64_t begin = 0; begin < rows.depth(); begin += depth_block) {
+            T block{0};
+            for (std::int64_t k = begin; k < rows.depth() && k < begin + depth_block; ++k) {
+                block += line[k] * line[k];
+            }
+            total += block;
+        }
+        return total;
+    }
+};
+
+}  // namespace ipse::IPSE_ISA

@@ -1,0 +1,20 @@
+"""The temperature a loss module is given: a number, or a tensor that may be learned."""
+
+from torch import Tensor
+
+# lightly's bound: anything nearer to zero is taken for a mistake.
+SMALLEST = 1e-8
+
+
+def check_temperature(name: str, temperature: float | Tensor) -> float | Tensor:
+    """Returns the temperature; raises ValueError if it is (almost) zero."""
+    if isinstance(temperature, Tensor):
+        smallest = temperature.detach().abs().min().item() if temperature.numel() else 0.0
+    else:
+        smallest = abs(temperature)
+    if not smallest >= SMALLEST:  # catches NaN as well
+        raise ValueError(
+            f"{name}: temperature must be at least {SMALLEST:g} in absolute value, "
+            f"got {temperature}"
+        )
+    return temperature
