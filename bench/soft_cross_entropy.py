@@ -1,7 +1,4 @@
-"""SwAV and DINO losses, forward and backward, against lightly 1.6 and the compiled formula.
-
-Also the Sinkhorn codes alone, against lightly's in the range where those do not overflow.
-"""
+"""SwAV and DINO losses, forward and backward, against lightly 1.6 and the compiled formula."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,12 +6,11 @@ from dataclasses import dataclass
 import torch
 from lightly.loss import DINOLoss as LightlyDINOLoss
 from lightly.loss import SwaVLoss as LightlySwaVLoss
-from lightly.loss.swav_loss import sinkhorn as lightly_sinkhorn
 from torch import Tensor
 from torch.nn import functional
 
 from bench import harness
-from ipse.functional import dino_loss, sinkhorn, swav_loss
+from ipse.functional import dino_loss, swav_loss
 
 Views = list[Tensor]
 Loss = Callable[[Views, Views], Tensor]
@@ -45,7 +41,6 @@ CASES = [
     Case("swav", 256, 4096),
     Case("swav", 512, 300),
 ]
-CODES = [(256, 3000), (4096, 3000), (512, 300)]
 
 
 def make_views(case: Case) -> tuple[Views, Views]:
@@ -143,18 +138,6 @@ def bench_case(case: Case, budget: float) -> harness.Row:
     return row
 
 
-def bench_codes(samples: int, prototypes: int, budget: float) -> harness.Row:
-    (scores, _), _ = make_views(Case("swav", samples, prototypes))
-    candidates: dict[str, Callable[[], Tensor]] = {
-        "ipse": lambda: sinkhorn(scores),
-        "lightly": lambda: lightly_sinkhorn(scores),
-    }
-    name = f"sinkhorn B={samples} K={prototypes}"
-    harness.require_agreement(name, {key: [run()] for key, run in candidates.items()}, "ipse", 1e-4)
-    seconds, spread = harness.time_interleaved(candidates, budget)
-    return harness.Row(name, seconds, spread)
-
-
 def measure(loss: str, sizes: Sequence[str]) -> None:
     case = Case(loss, *map(int, sizes))
     run = candidates_of(case)["ipse"]
@@ -172,7 +155,6 @@ def main() -> None:
         return
     budget = 2.0 if arguments.quick else 8.0
     rows = [bench_case(case, budget) for case in CASES]
-    rows += [bench_codes(*sizes, budget) for sizes in CODES]
     harness.print_table(title, rows)
     harness.save(arguments.json, title, rows)
 

@@ -138,6 +138,9 @@ private:
     // work(sample, view, student row, its target, room for a row) for all that is wanted.
     template <class Work>
     void run(const Work& work, const StridedMatrix* grads) const noexcept {
+        if (samples_ == 0) {
+            return;
+        }
         const T* center =
             request_.center.data == nullptr ? nullptr : read_row(request_.center, 0, center_[0]);
         // Long enough to hide the handing out, short enough to keep all threads busy.

@@ -71,9 +71,14 @@ def _check_views(
         check_positive(name, "teacher_temperature", teacher_temperature)
     elif center is not None:
         raise ValueError(f"{name}: center needs a teacher_temperature: targets are probabilities")
-    if center is not None and center.shape != (1, first.shape[1]):
-        shape = (1, first.shape[1])
-        raise ValueError(f"{name}: center must be {shape}, got shape {tuple(center.shape)}")
+    if center is not None:
+        check_matrix(name, "center", center)
+        if center.shape != (1, first.shape[1]):
+            shape = (1, first.shape[1])
+            raise ValueError(f"{name}: center must be {shape}, got shape {tuple(center.shape)}")
+        if center.device != first.device:
+            devices = f"{first.device} and center {center.device}"
+            raise ValueError(f"{name}: all views must be on the same device, got {devices}")
     if len(pair_weights) != len(students) * len(targets):
         pairs = f"{len(students)} x {len(targets)}"
         raise ValueError(
