@@ -239,7 +239,8 @@ def test_list_shows_every_method(ask: Ask) -> None:
     code, out, _ = ask("list")
     lines = out.splitlines()
     assert code == 0
-    assert len(lines) == 78
+    assert len(lines) == 82, "78 papers and 4 baselines"
+    assert sum(" (baseline): " in line for line in lines) == 4
     assert lines[0].startswith("ready  barlow-twins ")
     assert sum("  isogclr  " in line for line in lines) == 1
 

@@ -448,6 +448,62 @@ def test_signal_saves_at_the_step_boundary_and_resumes_bit_for_bit(
         assert torch.equal(value, resumed.method.state()["modules"]["layer"][name])
 
 
+class Sorted(Line):
+    """Orders the samples by a number that it finds before the first step."""
+
+    def build(self, data: ImageData) -> None:
+        super().build(data)
+        self.found = torch.nn.Module()
+        self.found.register_buffer("keys", torch.zeros(self.samples))
+
+    def prepare(self, data: ImageData) -> list[str]:
+        self.found.keys.copy_(torch.rand(self.samples))
+        return ["prepared"]
+
+    def order(self, epoch: int) -> torch.Tensor:
+        return self.found.keys.roll(epoch).argsort()
+
+
+def test_a_method_may_prepare_and_choose_its_order(tmp_path: Path, data: ImageData) -> None:
+    def sorted_loop() -> Loop:
+        config = LineConfig.create(batch_size=8, device="cpu")
+        return Loop(Sorted(config, data), data, launcher(config))
+
+    whole = sorted_loop()
+    expected = run_loop(whole, new_folder(tmp_path / "whole", whole))
+    keys = whole.method.found.keys
+    firsts = [keys.roll(epoch).argsort()[8 * step] for epoch in range(3) for step in range(5)]
+    assert [row["first_index"] for row in expected] == firsts
+    assert whole.seconds > 0
+
+    loop = sorted_loop()
+    folder = new_folder(tmp_path / "run", loop)
+    step = loop.method.step
+
+    def interrupting(batch: Batch, generator: torch.Generator) -> Mapping[str, torch.Tensor]:
+        if loop.step == 6:
+            signal.raise_signal(signal.SIGINT)
+        return step(batch, generator)
+
+    loop.method.step = interrupting  # type: ignore[method-assign]
+    with pytest.raises(Interrupted):
+        run_loop(loop, folder)
+    resumed = sorted_loop()
+    resumed.restore(folder.checkpoint())
+    resumed.method.prepare = lambda data: pytest.fail("prepared twice")  # type: ignore[method-assign]
+    assert run_loop(resumed, folder) == expected
+
+
+def test_a_signal_while_preparing_stops_at_once(tmp_path: Path, data: ImageData) -> None:
+    loop = new_loop(data)
+    loop.method.prepare = lambda data: signal.raise_signal(signal.SIGINT)  # type: ignore[method-assign]
+    folder = new_folder(tmp_path / "run", loop)
+    with pytest.raises(Interrupted):
+        run_loop(loop, folder)
+    assert folder.checkpoint().step == 0
+    assert len(run_loop(new_loop(data), folder)) == 15
+
+
 def test_loss_that_is_not_finite_stops_the_run(tmp_path: Path, data: ImageData) -> None:
     loop = new_loop(data, rate=10.0, epochs=200)
     folder = new_folder(tmp_path / "run", loop)

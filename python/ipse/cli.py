@@ -101,7 +101,8 @@ def _list() -> int:
     width = max(len(entry.slug) for entry in CATALOGUE)
     for entry in sorted(CATALOGUE, key=lambda entry: (not entry.ready, entry.slug)):
         state = "ready" if entry.ready else "  -  "
-        print(f"{state}  {entry.slug:<{width}}  {entry.title}: {entry.summary}")
+        kind = " (baseline)" if entry.family == "baseline" else ""
+        print(f"{state}  {entry.slug:<{width}}  {entry.title}{kind}: {entry.summary}")
     return 0
 
 
@@ -242,4 +243,12 @@ def _show(result: Result) -> None:
         table.add_row(name, f"{scores.knn:.2f} %", f"{scores.linear:.2f} %", style=style)
     console = Console(highlight=False)
     console.print(table)
+    for name, rows in result.tables.items():
+        more = Table(box=table.box)
+        more.add_column(name)
+        for column in next(iter(rows.values())):
+            more.add_column(column, justify="right")
+        for row, values in rows.items():
+            more.add_row(row, *(f"{value:.2f}" for value in values.values()))
+        console.print(more)
     console.print(f"report: {result.report}", soft_wrap=True, markup=False)

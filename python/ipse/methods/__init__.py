@@ -13,7 +13,7 @@ import difflib
 import importlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ipse.methods.catalogue import CATALOGUE, Entry, module_name
 
@@ -52,9 +52,10 @@ def get(slug: str) -> type[Method[Any]]:
 
     module = importlib.import_module(module_name(slug))
     for item in vars(module).values():
-        defined_here = isinstance(item, type) and issubclass(item, Method) and item is not Method
-        if defined_here and item.Config.slug == slug:
-            return item
+        is_method = isinstance(item, type) and issubclass(item, Method)
+        # A class between Method and the methods has no Config yet.
+        if is_method and hasattr(item, "Config") and item.Config.slug == slug:
+            return cast("type[Method[Any]]", item)
     raise UnknownMethodError(f"method: {module_name(slug)} defines no method {slug!r}")
 
 

@@ -11,51 +11,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from ipse.data import Batch, ImageData, ViewDistribution, random_view
+from ipse.data import Batch, ImageData
 from ipse.evaluation import Picture, matrices
 from ipse.losses import BarlowTwinsLoss
-from ipse.training import ConvEncoder, Method, RunConfig, option, projector, warmup_cosine
+from ipse.methods._two_views import TwoViewConfig, TwoViewMethod
+from ipse.training import option, projector
 from ipse.training.randomness import Stream, generator
 
 __all__ = ["BarlowTwins", "BarlowTwinsConfig", "cross_correlation"]
 
-# Shapes, not textures, tell these images apart: the views move and bend them. A mirrored digit is
-# another sign, a mirrored shoe is still a shoe.
-_VIEWS: Mapping[str, ViewDistribution] = {
-    "digits": ViewDistribution(
-        zoom=(0.8, 1.25),
-        aspect=1.2,
-        rotation=15.0,
-        shear=10.0,
-        shift=0.12,
-        contrast=0.4,
-        brightness=0.1,
-        gamma=1.5,
-        noise=0.1,
-        erase=0.3,
-    ),
-    "fashion-mnist": ViewDistribution(
-        zoom=(1.0, 1.6),
-        aspect=1.2,
-        rotation=10.0,
-        shift=0.1,
-        flip=0.5,
-        contrast=0.4,
-        brightness=0.2,
-        gamma=1.5,
-        noise=0.05,
-        erase=0.3,
-    ),
-}
-
 
 @dataclass(frozen=True, kw_only=True)
-class BarlowTwinsConfig(RunConfig):
+class BarlowTwinsConfig(TwoViewConfig):
     """Settings of Barlow Twins, with defaults for small images on a CPU.
 
     The paper's own, for ImageNet on 32 GPUs, are LARS, batch 2048, dimension 8192 and
@@ -63,20 +35,10 @@ class BarlowTwinsConfig(RunConfig):
     """
 
     slug: ClassVar[str] = "barlow-twins"
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "fashion-mnist": {"epochs": 50, "train_size": 10000}
-    }
 
-    epochs: int = option(150, "passes over the training samples", minimum=1)
     dimension: int = option(256, "size of the embedding whose correlation is measured", minimum=1)
-    hidden: int = option(256, "width of the projector's hidden layers", minimum=1)
     lambda_param: float | None = option(
         None, "weight of the off-diagonal terms (default: 1 / dimension)", minimum=0
-    )
-    learning_rate: float = option(2e-3, "Adam's base learning rate", minimum=0)
-    weight_decay: float = option(1e-6, "Adam's weight decay", minimum=0)
-    warmup: float = option(
-        0.1, "part of the steps during which the rate rises", minimum=0, maximum=1
     )
 
     @property
@@ -85,7 +47,7 @@ class BarlowTwinsConfig(RunConfig):
         return 1.0 / self.dimension if self.lambda_param is None else self.lambda_param
 
 
-class BarlowTwins(Method[BarlowTwinsConfig]):
+class BarlowTwins(TwoViewMethod[BarlowTwinsConfig]):
     """The algorithm; see the module's text."""
 
     title = "Barlow Twins"
@@ -97,26 +59,15 @@ class BarlowTwins(Method[BarlowTwinsConfig]):
     )
     Config = BarlowTwinsConfig
 
-    def build(self, data: ImageData) -> None:
+    def build_heads(self) -> None:
         config = self.config
-        side = data.train_images.shape[-1]
-        self.encoder = ConvEncoder(data.channels, stem_stride=1 if side <= 16 else 2)
         self.projector = projector(self.encoder.features, config.hidden, config.dimension)
-        self.loss = BarlowTwinsLoss(lambda_param=config.off_diagonal_weight)
-        self.views = _VIEWS[data.name]
-        adam = torch.optim.Adam(
-            self.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
-        )
-        self.optimizers["main"] = adam
-        self.schedules["main"] = warmup_cosine(
-            adam, self.total_steps, round(config.warmup * self.total_steps)
-        )
+        self.loss: nn.Module = BarlowTwinsLoss(lambda_param=config.off_diagonal_weight)
 
     def step(self, batch: Batch, generator: torch.Generator) -> Mapping[str, Tensor]:
+        view1, view2 = self.two_views(batch.images, generator)
         # Two passes, not one over both views: BatchNorm must see each view's own statistics.
-        z1 = self.embed(random_view(batch.images, self.views, generator))
-        z2 = self.embed(random_view(batch.images, self.views, generator))
-        loss = self.loss(z1, z2)
+        loss = self.loss(self.embed(view1), self.embed(view2))
         self.minimise(loss)
         return {"loss": loss.detach()}
 
@@ -124,11 +75,6 @@ class BarlowTwins(Method[BarlowTwinsConfig]):
         """Images [N, C, H, W] to embeddings [N, dimension]."""
         embedding: Tensor = self.projector(self.encoder(images))
         return embedding
-
-    def features(self, images: Tensor) -> Tensor:
-        # The projector is thrown away: the layer before it transfers better (the paper, 4.1).
-        encoded: Tensor = self.encoder(images)
-        return encoded
 
     def pictures(self, untrained: Self, data: ImageData) -> Sequence[Picture]:
         panels = {
@@ -154,8 +100,8 @@ class BarlowTwins(Method[BarlowTwinsConfig]):
         device = next(self.parameters()).device
         source = generator(self.config.seed, Stream.PICTURES, device=device)
         images = images[:2000].to(device)
-        z1 = self.embed(random_view(images, self.views, source))
-        z2 = self.embed(random_view(images, self.views, source))
+        view1, view2 = self.two_views(images, source)
+        z1, z2 = self.embed(view1), self.embed(view2)
         return cross_correlation(z1.float(), z2.float()).cpu()
 
 

@@ -15,7 +15,8 @@ class Entry(NamedTuple):
     Attributes:
         slug: Its name on the command line.
         title: Its usual name.
-        family: The kind of method.
+        family: The kind of method; `baseline` for the widely known ones that others are measured
+            against.
         summary: One line on what it does.
     """
 

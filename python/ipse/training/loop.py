@@ -102,11 +102,22 @@ class Loop:
             RunError: The loss is no longer finite.
         """
         self.method.train()
+        if self.step == 0:
+            self._prepare(progress)
         with folder.metrics_log(self.metrics_bytes) as log, stop.deferred():
             try:
                 self._steps(folder, log, stop, progress)
             finally:
                 progress.close()
+
+    def _prepare(self, progress: Progress) -> None:
+        # Before signals are deferred: there is no step boundary in it to wait for.
+        begun = time.monotonic()
+        with seeded(self.method.config.seed, Stream.PREPARE, device=self.device):
+            lines = self.method.prepare(self.data)
+        for line in lines:
+            progress.message(line)
+        self.seconds += time.monotonic() - begun
 
     def _steps(
         self, folder: RunFolder, log: MetricsLog, stop: StopSignal, progress: Progress
@@ -149,11 +160,8 @@ class Loop:
         return {"step": self.step, "epoch": epoch + 1, **scalars, **rates}
 
     def _epoch_order(self, epoch: int) -> Tensor:
-        """A new permutation of the training samples for every epoch."""
         if self._order is None or self._order[0] != epoch:
-            source = generator(self.method.config.seed, Stream.ORDER, epoch)
-            order = torch.randperm(len(self.data.train_images), generator=source)
-            self._order = (epoch, order)
+            self._order = (epoch, self.method.order(epoch))
         return self._order[1]
 
     def _moment(self, loss: float, steps_per_second: float) -> _Moment:

@@ -13,8 +13,9 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from ipse.data import Batch, ImageData
 from ipse.evaluation.pictures import Picture
+from ipse.evaluation.table import Table
 from ipse.training.config import ConfigError, RunConfig
-from ipse.training.randomness import Stream, seeded
+from ipse.training.randomness import Stream, generator, seeded
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -38,6 +39,7 @@ class Method(nn.Module, ABC, Generic[ConfigT]):
         config: The method's configuration.
         optimizers: By name; `minimise` uses `main`.
         schedules: Learning-rate schedules by the name of their optimizer.
+        samples: Size of the training part.
         steps_per_epoch: Full batches in the training part; a partial last batch is left out.
         total_steps: Steps of the whole run, which a schedule needs.
 
@@ -64,6 +66,7 @@ class Method(nn.Module, ABC, Generic[ConfigT]):
         self.config: ConfigT = config
         self.optimizers: dict[str, Optimizer] = {}
         self.schedules: dict[str, LRScheduler] = {}
+        self.samples = samples
         self.steps_per_epoch = samples // config.batch_size
         self.total_steps = self.steps_per_epoch * config.epochs
         self._fabric: Fabric | None = None
@@ -73,6 +76,31 @@ class Method(nn.Module, ABC, Generic[ConfigT]):
     @abstractmethod
     def build(self, data: ImageData) -> None:
         """Creates networks, optimizers and schedules. torch's default generator is seeded."""
+
+    def prepare(self, data: ImageData) -> Sequence[str]:
+        """Work on the whole training part before the first step, such as a clustering; none here.
+
+        Called once, on the run's device, with torch's default generators seeded. What it finds
+        must lie in buffers of the method's modules, where checkpoints keep it: a run that is
+        resumed later does not call it again. Neither does the untrained twin that is evaluated.
+
+        Returns:
+            Lines that tell the user what came of it.
+        """
+        return ()
+
+    def order(self, epoch: int) -> Tensor:
+        """The training samples in the order in which an epoch's batches take them.
+
+        A pure function of `epoch`, the seed and what `prepare` left, so that a resumed run gets
+        the same. Here: a new random permutation for every epoch.
+
+        Returns:
+            int64 tensor of at least steps_per_epoch * batch_size indices, on the CPU.
+        """
+        return torch.randperm(
+            self.samples, generator=generator(self.config.seed, Stream.ORDER, epoch)
+        )
 
     @abstractmethod
     def step(self, batch: Batch, generator: torch.Generator) -> Mapping[str, Tensor]:
@@ -92,6 +120,13 @@ class Method(nn.Module, ABC, Generic[ConfigT]):
 
     def pictures(self, untrained: Self, data: ImageData) -> Sequence[Picture]:
         """Figures of the method's own for the report, drawn after training; none by default."""
+        return ()
+
+    def tables(self, untrained: Self, data: ImageData) -> Sequence[Table]:
+        """Numbers of the method's own for result and report, after training; none by default.
+
+        Like everything after training it may be done again, so it must give the same each time.
+        """
         return ()
 
     def minimise(self, loss: Tensor, optimizer: str = "main") -> None:

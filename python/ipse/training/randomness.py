@@ -25,6 +25,7 @@ class Stream(IntEnum):
     STEP = 2
     MODULES = 3
     PICTURES = 4
+    PREPARE = 5
 
 
 def _key(seed: int, stream: Stream, epoch: int, step: int) -> int:
