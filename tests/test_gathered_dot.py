@@ -45,7 +45,7 @@ def test_messages() -> None:
     x, y, indices = torch.zeros(2, 3), torch.zeros(6, 3), torch.zeros(2, 4, dtype=torch.long)
     with pytest.raises(ValueError, match=r"indices must have shape \(2, 4\), got \(1, 4\)"):
         OP(x, y, indices[:1])
-    with pytest.raises(TypeError, match="indices must be int64, got torch.int32"):
+    with pytest.raises(TypeError, match=r"indices must be int64, got torch\.int32"):
         OP(x, y, indices.int())
     with pytest.raises(ValueError, match="same number of features"):
         OP(x, y[:, :2], indices)

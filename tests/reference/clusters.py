@@ -26,7 +26,8 @@ def kmeans(
     limit = tolerance * float(((points - points.mean(0)) ** 2).mean())
     before: list[int] = []
     labels: list[int] = []
-    for iteration in range(1, max_iterations + 1):
+    iterations = 0
+    for iterations in range(1, max_iterations + 1):  # noqa: B007  # returned
         nearest, distances = nearest_centroid(points, centroids)
         labels, filled = nearest.tolist(), False
         for cluster in range(len(centroids)):
@@ -51,10 +52,8 @@ def kmeans(
         before = labels
         if float((centroids - old).square().sum()) <= limit:
             break
-    else:
-        iteration = max_iterations
     final, distances = nearest_centroid(points, centroids)
-    return centroids, final, float(distances.sum()), iteration
+    return centroids, final, float(distances.sum()), iterations
 
 
 def uniform(seed: int, count: int) -> list[float]:
