@@ -82,8 +82,8 @@ def test_16_bit_and_registration() -> None:
     [
         (torch.zeros(0, 3), torch.zeros(2, 3), ValueError, r"points must be \(N, D\) with N, D"),
         (torch.zeros(2, 3), torch.zeros(0, 3), ValueError, r"centroids must be \(N, D\)"),
-        (torch.zeros(2, 3), torch.zeros(2, 4), ValueError, "same number of features"),
-        (torch.zeros(2, 3), torch.zeros(2, 3).double(), TypeError, "must have the points' dtype"),
+        (torch.zeros(2, 3), torch.zeros(2, 4), ValueError, ".*same number of features"),
+        (torch.zeros(2, 3), torch.zeros(2, 3).double(), TypeError, ".*must have the points' dtype"),
         (torch.zeros(2, 3).int(), torch.zeros(2, 3), TypeError, "points must be float32"),
         (torch.full((2, 3), torch.nan), torch.zeros(2, 3), ValueError, "x must be finite"),
         (torch.zeros(2, 3), torch.full((2, 3), torch.inf), ValueError, "centroids must be finite"),
