@@ -75,9 +75,7 @@ def test_registration() -> None:
 
 
 def test_messages() -> None:
-    with pytest.raises(
-        ValueError, match=r"^kmeans_plus_plus: count must be from 1 to"
-    ):
+    with pytest.raises(ValueError, match=r"^kmeans_plus_plus: count must be from 1 to"):
         OP(torch.zeros(3, 2), 4, 0)
     with pytest.raises(ValueError, match=r"indices must have shape \(K,\) with K from 1 to 3"):
         _core.kmeans_plus_plus(np.zeros((3, 2)), 0, np.zeros(4, np.int64))
