@@ -20,6 +20,7 @@ from tests.cross_correlation_cases import (
     oracle,
     value_and_gradients,
 )
+from tests.neighbours_isa import clusters, neighbours
 from tests.prototype_isa import codes, cross_entropies
 
 # Below, at and above one panel of each level (4 to 32 columns), and several of them.
@@ -78,5 +79,5 @@ def products() -> dict[str, np.ndarray]:
 
 
 if __name__ == "__main__":
-    results = losses() | products() | cross_entropies() | codes()
+    results = losses() | products() | cross_entropies() | codes() | neighbours() | clusters()
     np.savez(sys.argv[1], isa=_core.build_info()["isa"], **results)
