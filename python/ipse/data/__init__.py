@@ -16,12 +16,16 @@ from ipse.data.views import ViewDistribution, random_view
 
 __all__ = [
     "DATASETS",
+    "GENERIC_VIEWS",
     "VIEW_RECIPES",
     "Batch",
     "DataError",
     "ImageData",
+    "LeakageWarning",
     "OneClusterPerBatchSampler",
+    "VideoData",
     "ViewDistribution",
+    "draw_videos",
     "load",
     "load_digits",
     "load_fashion_mnist",
