@@ -10,6 +10,7 @@ from ipse.data.digits import load_digits
 from ipse.data.fashion_mnist import load_fashion_mnist
 from ipse.data.idx import read_idx
 from ipse.data.surgery import load_surgery
+from ipse.data.textures import textures
 from ipse.data.video import LeakageWarning, VideoData, draw_videos, spaced_order, split_frames
 from ipse.data.view_recipes import GENERIC_VIEWS, VIEW_RECIPES, standard_views
 from ipse.data.views import ViewDistribution, random_view
@@ -35,6 +36,7 @@ __all__ = [
     "spaced_order",
     "split_frames",
     "standard_views",
+    "textures",
 ]
 
 DATASETS = ("digits", "fashion-mnist", "surgery")

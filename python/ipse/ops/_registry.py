@@ -24,8 +24,8 @@ def define(
     cpu: Callable[..., Any],
     other: Callable[..., Any] | None,
     fake: Callable[..., Any],
-    setup_context: Callable[..., None],
-    backward: Callable[..., Any],
+    setup_context: Callable[..., None] | None = None,
+    backward: Callable[..., Any] | None = None,
     autocast_float32: bool = True,
 ) -> None:
     """Registers one operator.
@@ -36,7 +36,8 @@ def define(
         other: a plain PyTorch implementation, for every device without a kernel of its own;
             None where such a device never calls the operator.
         fake: shapes and dtypes only; runs the same argument checks.
-        setup_context, backward: as in ``torch.library.register_autograd``.
+        setup_context, backward: as in ``torch.library.register_autograd``; None: the results
+            have no derivative.
         autocast_float32: inside an autocast region the inputs are cast to float32.
     """
     LIBRARY.define(schema)
@@ -45,9 +46,10 @@ def define(
     if other is not None:
         LIBRARY.impl(name, other, "CompositeExplicitAutograd")
     torch.library.register_fake(f"ipse::{name}", fake, lib=LIBRARY)
-    torch.library.register_autograd(
-        f"ipse::{name}", backward, setup_context=setup_context, lib=LIBRARY
-    )
+    if backward is not None:
+        torch.library.register_autograd(
+            f"ipse::{name}", backward, setup_context=setup_context, lib=LIBRARY
+        )
     if autocast_float32:
         for device in ("cpu", "cuda"):
             torch.library.register_autocast(f"ipse::{name}", device, torch.float32, lib=LIBRARY)

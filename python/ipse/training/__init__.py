@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipse.training.autoencoder import DenoisingAutoencoder, train_autoencoder
 from ipse.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from ipse.training.config import ConfigError, RunConfig, option
 from ipse.training.errors import Interrupted, RunError
@@ -23,6 +24,7 @@ __all__ = [
     "Checkpoint",
     "ConfigError",
     "ConvEncoder",
+    "DenoisingAutoencoder",
     "Interrupted",
     "Loop",
     "Method",
@@ -44,6 +46,7 @@ __all__ = [
     "small_encoder",
     "start_run",
     "stored_config",
+    "train_autoencoder",
     "warmup_cosine",
     "warmup_cosine_factor",
 ]
