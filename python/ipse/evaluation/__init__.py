@@ -17,7 +17,6 @@ from ipse.evaluation.ood_metrics import DetectionMetrics, aupr, auroc, detection
 from ipse.evaluation.phases import balanced_weights, fine_tune, video_macro_f1
 from ipse.evaluation.pictures import (
     Picture,
-    bars,
     embedding,
     loss_curve,
     matrices,
@@ -40,7 +39,6 @@ __all__ = [
     "aupr",
     "auroc",
     "balanced_weights",
-    "bars",
     "detection_metrics",
     "embedding",
     "encode_all",

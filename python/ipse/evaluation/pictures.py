@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["Picture", "bars", "embedding", "loss_curve", "matrices", "png", "spreads"]
+__all__ = ["Picture", "embedding", "loss_curve", "matrices", "png", "spreads"]
 
 _POINTS = 1500
 _INK = "#1f2933"
@@ -61,30 +61,6 @@ def loss_curve(metrics: Sequence[Mapping[str, Any]]) -> Figure:
     axes.set_xlabel("step")
     axes.set_ylabel("loss")
     axes.grid(alpha=0.25, which="both")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False)
-    return figure
-
-
-def bars(series: Mapping[str, Mapping[str, float]], label: str) -> Figure:
-    """Groups of bars: one group per inner name, one bar in it per series.
-
-    Args:
-        series: Values by group, for every series; all with the same groups.
-        label: What the height means.
-    """
-    figure, (axes,) = _figure(1, width=8.0, height=3.6)
-    groups = list(next(iter(series.values())))
-    width = 0.8 / len(series)
-    for place, (name, values) in enumerate(series.items()):
-        left = np.arange(len(groups)) + (place - (len(series) - 1) / 2) * width
-        shade = 0.35 + 0.65 * (place + 1) / len(series)
-        drawn = axes.bar(
-            left, [values[g] for g in groups], 0.9 * width, color=_ACCENT, alpha=shade, label=name
-        )
-        axes.bar_label(drawn, fmt="%.1f", fontsize=8, color=_INK)
-    axes.set_xticks(range(len(groups)), groups)
-    axes.set_ylabel(label)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
     return figure

@@ -29,7 +29,7 @@ from ipse.data import (
     spaced_order,
     standard_views,
 )
-from ipse.evaluation import Picture, bars, linear_probe, video_macro_f1
+from ipse.evaluation import Table, encode_all, linear_probe, video_macro_f1
 from ipse.methods._two_views import TwoViewConfig, TwoViewMethod
 from ipse.methods.dino import DINO
 from ipse.methods.moco import MoCo
@@ -131,22 +131,23 @@ class SelfSupSurg(Method[SelfSupSurgConfig]):
     def load_state(self, state: Mapping[str, Any]) -> None:
         self.learner.load_state(state)
 
-    def pictures(self, untrained: Self, data: ImageData) -> Sequence[Picture]:
+    def tables(self, untrained: Self, data: ImageData) -> Sequence[Table]:
         assert isinstance(data, VideoData)
-        numbers = sorted({min(count, len(data.train_videos.unique())) for count in (2, 5, 20)})
-        scores = {
-            name: {f"{n} videos": method.phase_f1(data, n) for n in numbers}
-            for name, method in (("before training", untrained), ("after training", self))
-        }
+        everything = len(data.train_videos.unique())
+        numbers = sorted({min(count, everything) for count in (2, 5, everything)})
+        rows = {"untrained encoder": untrained, "trained encoder": self}
         return [
-            Picture(
-                name="phases",
+            Table(
+                name="phase_f1",
                 title="Phases recognised, by number of labelled videos",
-                caption="Macro F1 of the phase of each frame, in per cent, averaged over the test "
-                "videos; a phase that a video does not have is left out of its mean. A linear "
-                "classifier on frozen features learned from so many whole labelled videos. What "
-                "pre-training is for is the left of the picture, where labels are few.",
-                figure=bars(scores, "macro F1 %"),
+                caption="Macro F1 of each frame's phase, in per cent, averaged over the test "
+                "videos; a phase that a video does not have is left out of that video's mean. A "
+                "linear classifier on frozen features saw the labels of so many whole videos. "
+                "What pre-training is for is the first column, where labels are few.",
+                rows={
+                    name: {f"{n} videos": method.phase_f1(data, n) for n in numbers}
+                    for name, method in rows.items()
+                },
             )
         ]
 
@@ -155,10 +156,7 @@ class SelfSupSurg(Method[SelfSupSurgConfig]):
         """Macro F1 by video of a linear classifier on features of some labelled videos."""
         device = next(self.parameters()).device
         chosen = draw_videos(data.train_videos, labelled_videos, self.config.seed)
-
-        def encode(images: Tensor) -> Tensor:
-            return torch.cat([self.features(part.to(device)).cpu() for part in images.split(256)])
-
-        known = encode(data.train_images[chosen])
-        predicted = linear_probe(known, data.train_labels[chosen], encode(data.test_images))
+        known = encode_all(self.features, data.train_images[chosen], device)
+        asked = encode_all(self.features, data.test_images, device)
+        predicted = linear_probe(known, data.train_labels[chosen], asked)
         return video_macro_f1(predicted, data.test_labels, data.test_videos)
