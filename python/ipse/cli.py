@@ -243,4 +243,12 @@ def _show(result: Result) -> None:
         table.add_row(name, f"{scores.knn:.2f} %", f"{scores.linear:.2f} %", style=style)
     console = Console(highlight=False)
     console.print(table)
+    for name, rows in result.tables.items():
+        more = Table(box=table.box)
+        more.add_column(name)
+        for column in next(iter(rows.values())):
+            more.add_column(column, justify="right")
+        for row, values in rows.items():
+            more.add_row(row, *(f"{value:.2f}" for value in values.values()))
+        console.print(more)
     console.print(f"report: {result.report}", soft_wrap=True, markup=False)

@@ -2,26 +2,51 @@
 
 from __future__ import annotations
 
-from ipse.evaluation.compare import Features, extract, raw_pixels, score
+from ipse.evaluation.compare import Features, encode_all, extract, raw_pixels, score
 from ipse.evaluation.knn import weighted_knn
-from ipse.evaluation.linear_probe import linear_probe
+from ipse.evaluation.linear_probe import LinearProbe, fit_linear_probe, linear_probe
+from ipse.evaluation.ood import (
+    LogitScores,
+    knn_score,
+    logit_scores,
+    mahalanobis_score,
+    react_score,
+    require_disjoint,
+)
+from ipse.evaluation.ood_metrics import DetectionMetrics, aupr, auroc, detection_metrics, fpr_at_tpr
 from ipse.evaluation.pictures import Picture, embedding, loss_curve, matrices, png, spreads
 from ipse.evaluation.report import render_report
 from ipse.evaluation.result import Result, Scores
+from ipse.evaluation.table import Table
 
 __all__ = [
+    "DetectionMetrics",
     "Features",
+    "LinearProbe",
+    "LogitScores",
     "Picture",
     "Result",
     "Scores",
+    "Table",
+    "aupr",
+    "auroc",
+    "detection_metrics",
     "embedding",
+    "encode_all",
     "extract",
+    "fit_linear_probe",
+    "fpr_at_tpr",
+    "knn_score",
     "linear_probe",
+    "logit_scores",
     "loss_curve",
+    "mahalanobis_score",
     "matrices",
     "png",
     "raw_pixels",
+    "react_score",
     "render_report",
+    "require_disjoint",
     "score",
     "spreads",
     "weighted_knn",

@@ -13,7 +13,7 @@ from ipse.evaluation.knn import weighted_knn
 from ipse.evaluation.linear_probe import linear_probe
 from ipse.evaluation.result import Scores
 
-__all__ = ["Features", "extract", "raw_pixels", "score"]
+__all__ = ["Features", "encode_all", "extract", "raw_pixels", "score"]
 
 _BLOCK = 500
 
@@ -29,20 +29,31 @@ class Features:
 def extract(
     encode: Callable[[Tensor], Tensor], data: ImageData, device: torch.device | str = "cpu"
 ) -> Features:
-    """Encodes all images of a data set, in blocks and without gradients.
+    """Encodes all images of a data set.
 
     Args:
         encode: Images [N, C, H, W] on `device` to features [N, D].
         data: The data set.
         device: Where `encode` computes.
     """
+    return Features(
+        encode_all(encode, data.train_images, device), encode_all(encode, data.test_images, device)
+    )
 
-    def encode_all(images: Tensor) -> Tensor:
-        blocks = [encode(block.to(device)).float().cpu() for block in images.split(_BLOCK)]
-        return torch.cat(blocks)
 
-    with torch.no_grad():
-        return Features(encode_all(data.train_images), encode_all(data.test_images))
+@torch.no_grad()
+def encode_all(
+    encode: Callable[[Tensor], Tensor], images: Tensor, device: torch.device | str = "cpu"
+) -> Tensor:
+    """Features of images [N, C, H, W] as a float32 tensor [N, D] on the CPU.
+
+    Args:
+        encode: Images on `device` to features; gets them in blocks, without gradients.
+        images: One or more images.
+        device: Where `encode` computes.
+    """
+    blocks = [encode(block.to(device)).float().cpu() for block in images.split(_BLOCK)]
+    return torch.cat(blocks)
 
 
 def score(features: Features, data: ImageData) -> Scores:

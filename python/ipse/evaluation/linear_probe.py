@@ -3,11 +3,30 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-__all__ = ["linear_probe"]
+__all__ = ["LinearProbe", "fit_linear_probe", "linear_probe"]
+
+
+class LinearProbe(NamedTuple):
+    """A linear classifier on plain features: logits are `features @ weight.T + bias`.
+
+    Attributes:
+        weight: float32 tensor [C, D].
+        bias: float32 tensor [C].
+        classes: int64 tensor [C], the label of each logit, ascending.
+    """
+
+    weight: Tensor
+    bias: Tensor
+    classes: Tensor
+
+    def logits(self, features: Tensor) -> Tensor:
+        """Logits [N, C] of features [N, D]."""
+        return features.flatten(1).float() @ self.weight.T + self.bias
 
 
 def linear_probe(
@@ -33,6 +52,35 @@ def linear_probe(
     Returns:
         int64 tensor [M] of predicted labels, on the CPU.
     """
+    classifier = _fit(train_features, train_labels, inverse_penalty, max_iterations)
+    return torch.from_numpy(classifier.predict(test_features.flatten(1).cpu().numpy())).long()
+
+
+def fit_linear_probe(
+    train_features: Tensor,
+    train_labels: Tensor,
+    inverse_penalty: float = 1.0,
+    max_iterations: int = 200,
+) -> LinearProbe:
+    """The classifier that `linear_probe` fits, for those who need its logits.
+
+    Args:
+        train_features, train_labels, inverse_penalty, max_iterations: As for `linear_probe`.
+    """
+    scaler, regression = _fit(train_features, train_labels, inverse_penalty, max_iterations)
+    # Standardising first is the same as other weights on the plain features.
+    weight, bias = torch.from_numpy(regression.coef_), torch.from_numpy(regression.intercept_)
+    if len(regression.classes_) == 2:  # scikit-learn keeps one logit, the second class's
+        weight, bias = (torch.cat([torch.zeros_like(x), x]) for x in (weight, bias))
+    weight = weight.double() / torch.from_numpy(scaler.scale_)
+    bias = bias.double() - weight @ torch.from_numpy(scaler.mean_)
+    return LinearProbe(weight.float(), bias.float(), torch.from_numpy(regression.classes_).long())
+
+
+def _fit(
+    train_features: Tensor, train_labels: Tensor, inverse_penalty: float, max_iterations: int
+) -> Any:
+    """scikit-learn's pipeline of standardising and logistic regression, fitted."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
@@ -44,4 +92,4 @@ def linear_probe(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         classifier.fit(train_features.flatten(1).cpu().numpy(), train_labels.cpu().numpy())
-    return torch.from_numpy(classifier.predict(test_features.flatten(1).cpu().numpy())).long()
+    return classifier

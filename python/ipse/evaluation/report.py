@@ -12,6 +12,7 @@ from ipse.data import ImageData
 from ipse.evaluation.pictures import Picture
 from ipse.evaluation.report_style import STYLE
 from ipse.evaluation.result import Result
+from ipse.evaluation.table import Table
 
 __all__ = ["render_report"]
 
@@ -49,6 +50,7 @@ def render_report(
     result: Result,
     data: ImageData,
     images: Sequence[tuple[Picture, bytes]],
+    tables: Sequence[Table] = (),
     settings: Sequence[tuple[str, str, str]],
     described: Mapping[str, Any],
 ) -> str:
@@ -60,11 +62,13 @@ def render_report(
         result: What the run found out.
         data: The data set, for its sizes.
         images: Pictures with their PNG content.
+        tables: What the method measured beside the accuracies.
         settings: Name, value and meaning of every setting.
         described: The run's config.json: command, versions, threads.
     """
     sections = [
         _section("What came out", _verdict(result) + _score_table(result, data)),
+        *(_section(table.title, _table(table)) for table in tables),
         _section("What the numbers mean", _terms()),
         *(_section(picture.title, _figure(picture, content)) for picture, content in images),
         _section("Do it again", _again(result, described)),
@@ -137,6 +141,20 @@ def _terms() -> str:
         "<dl>"
         + "".join(f"<dt>{escape(term)}</dt><dd>{escape(text)}</dd>" for term, text in _TERMS)
         + "</dl>"
+    )
+
+
+def _table(table: Table) -> str:
+    heading = "".join(f"<th>{escape(column)}</th>" for column in table.columns)
+    rows = "".join(
+        f"<tr><td>{escape(name)}</td>"
+        + "".join(f'<td class="number">{value:.2f}</td>' for value in row.values())
+        + "</tr>"
+        for name, row in table.rows.items()
+    )
+    return (
+        f"<table><thead><tr><th></th>{heading}</tr></thead><tbody>{rows}</tbody></table>"
+        f'<p class="note">{escape(table.caption)}</p>'
     )
 
 

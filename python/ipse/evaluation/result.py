@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ class Result:
         evaluation_seconds: Time spent evaluating and drawing.
         folder: The run folder.
         report: The report in it.
+        tables: What the method measured beside the accuracies: by table, row and column.
     """
 
     slug: str
@@ -48,6 +49,7 @@ class Result:
     evaluation_seconds: float
     folder: Path
     report: Path
+    tables: Mapping[str, Mapping[str, Mapping[str, float]]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values for JSON. Paths are left out: a run folder may be moved."""
@@ -62,6 +64,7 @@ class Result:
             "steps": self.steps,
             "train_seconds": self.train_seconds,
             "evaluation_seconds": self.evaluation_seconds,
+            "tables": {name: dict(rows) for name, rows in self.tables.items()},
         }
 
     @classmethod
@@ -73,4 +76,5 @@ class Result:
         """
         plain = {name: content[name] for name in content if name != "scores"}
         scores = {name: Scores(**values) for name, values in content["scores"].items()}
+        plain.setdefault("tables", {})  # older runs have none
         return cls(**plain, scores=scores, folder=folder, report=report)

@@ -10,31 +10,31 @@ from ipse.losses.vicreg import VICRegLoss
 __all__ = ["BarlowTwinsLoss", "LeaveOneOutKNNLoss", "VICRegLoss"]
 from ipse.losses.clip import ClipLoss
 from ipse.losses.dcl import DCLLoss, DCLWLoss
+from ipse.losses.dino import DINOLoss
 from ipse.losses.info_nce import InfoNCELoss
 from ipse.losses.isogclr import ISogCLRLoss
 from ipse.losses.memory_queue import MemoryQueue
+from ipse.losses.mixed_barlow_twins import MixedBarlowTwinsLoss
 from ipse.losses.negative_cosine_similarity import NegativeCosineSimilarity
 from ipse.losses.ntxent import NTXentLoss
 from ipse.losses.siglip import SigLipLoss
 from ipse.losses.supcon import SupConLoss
-from ipse.losses.vicreg import VICRegLoss
+from ipse.losses.swav import SwaVLoss
 
 __all__ = [
     "BarlowTwinsLoss",
     "ClipLoss",
     "DCLLoss",
     "DCLWLoss",
+    "DINOLoss",
     "ISogCLRLoss",
     "InfoNCELoss",
     "MemoryQueue",
+    "MixedBarlowTwinsLoss",
     "NTXentLoss",
     "NegativeCosineSimilarity",
     "SigLipLoss",
     "SupConLoss",
+    "SwaVLoss",
     "VICRegLoss",
 ]
-from ipse.losses.dino import DINOLoss
-from ipse.losses.swav import SwaVLoss
-from ipse.losses.vicreg import VICRegLoss
-
-__all__ = ["BarlowTwinsLoss", "DINOLoss", "SwaVLoss", "VICRegLoss"]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ipse.data import Batch, ImageData
 from ipse.evaluation import Picture, matrices
@@ -62,7 +62,7 @@ class BarlowTwins(TwoViewMethod[BarlowTwinsConfig]):
     def build_heads(self) -> None:
         config = self.config
         self.projector = projector(self.encoder.features, config.hidden, config.dimension)
-        self.loss = BarlowTwinsLoss(lambda_param=config.off_diagonal_weight)
+        self.loss: nn.Module = BarlowTwinsLoss(lambda_param=config.off_diagonal_weight)
 
     def step(self, batch: Batch, generator: torch.Generator) -> Mapping[str, Tensor]:
         view1, view2 = self.two_views(batch.images, generator)

@@ -9,7 +9,13 @@ from ipse.training.errors import Interrupted, RunError
 from ipse.training.folder import RunFolder
 from ipse.training.loop import Loop
 from ipse.training.method import Method
-from ipse.training.networks import ConvEncoder, frozen_copy, projector
+from ipse.training.networks import (
+    ConvEncoder,
+    ResidualEncoder,
+    frozen_copy,
+    projector,
+    small_encoder,
+)
 from ipse.training.progress import PlainProgress, Progress, SilentProgress, TerminalProgress
 from ipse.training.run import command_for, continue_run, start_run, stored_config
 from ipse.training.schedule import warmup_cosine, warmup_cosine_factor
@@ -24,6 +30,7 @@ __all__ = [
     "Method",
     "PlainProgress",
     "Progress",
+    "ResidualEncoder",
     "RunConfig",
     "RunError",
     "RunFolder",
@@ -36,6 +43,7 @@ __all__ = [
     "option",
     "projector",
     "save_checkpoint",
+    "small_encoder",
     "start_run",
     "stored_config",
     "train_autoencoder",

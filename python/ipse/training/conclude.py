@@ -13,6 +13,7 @@ from ipse.evaluation import (
     Picture,
     Result,
     Scores,
+    Table,
     embedding,
     extract,
     loss_curve,
@@ -40,7 +41,7 @@ def conclude(folder: RunFolder, method: type[Method[Any]], data: ImageData, loop
         loop: The loop that has ended.
     """
     begun = time.monotonic()
-    scores, pictures = _evaluate(method, data, loop, folder)
+    scores, tables, pictures = _evaluate(method, data, loop, folder)
     metrics = folder.metrics()
     last = [row["loss"] for row in metrics if row["epoch"] == loop.method.config.epochs]
     result = Result(
@@ -53,14 +54,15 @@ def conclude(folder: RunFolder, method: type[Method[Any]], data: ImageData, loop
         evaluation_seconds=time.monotonic() - begun,
         folder=folder.path,
         report=folder.report_file,
+        tables={table.name: table.rows for table in tables},
     )
-    _write_report(folder, loop.method, result, pictures, data)
+    _write_report(folder, loop.method, result, tables, pictures, data)
     return result
 
 
 def _evaluate(
     method: type[Method[Any]], data: ImageData, loop: Loop, folder: RunFolder
-) -> tuple[dict[str, Scores], list[Picture]]:
+) -> tuple[dict[str, Scores], Sequence[Table], list[Picture]]:
     trained, config = loop.method, loop.method.config
     # Built from the same seed: exactly the network that training started from.
     untrained = method(config, data)
@@ -95,13 +97,14 @@ def _evaluate(
         ),
         *trained.pictures(untrained, data),
     ]
-    return scores, pictures
+    return scores, trained.tables(untrained, data), pictures
 
 
 def _write_report(
     folder: RunFolder,
     method: Method[Any],
     result: Result,
+    tables: Sequence[Table],
     pictures: Sequence[Picture],
     data: ImageData,
 ) -> None:
@@ -114,6 +117,7 @@ def _write_report(
         result=result,
         data=data,
         images=images,
+        tables=tables,
         settings=_settings(method.config),
         described=folder.config(),
     )

@@ -13,6 +13,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from ipse.data import Batch, ImageData
 from ipse.evaluation.pictures import Picture
+from ipse.evaluation.table import Table
 from ipse.training.config import ConfigError, RunConfig
 from ipse.training.randomness import Stream, generator, seeded
 
@@ -119,6 +120,13 @@ class Method(nn.Module, ABC, Generic[ConfigT]):
 
     def pictures(self, untrained: Self, data: ImageData) -> Sequence[Picture]:
         """Figures of the method's own for the report, drawn after training; none by default."""
+        return ()
+
+    def tables(self, untrained: Self, data: ImageData) -> Sequence[Table]:
+        """Numbers of the method's own for result and report, after training; none by default.
+
+        Like everything after training it may be done again, so it must give the same each time.
+        """
         return ()
 
     def minimise(self, loss: Tensor, optimizer: str = "main") -> None:
