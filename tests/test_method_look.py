@@ -80,8 +80,9 @@ def test_queue_holds_the_average_networks_keys(digits: ImageData) -> None:
     torch.testing.assert_close(method.loss.features.norm(dim=1), torch.ones(64))
 
 
-def test_learns_the_classes(digits: ImageData) -> None:
-    method = build("look", digits, epochs=15)
+def test_learns_the_classes() -> None:
+    digits = load("digits")
+    method = build("look", digits, epochs=10, batch_size=128, dimension=64, hidden=64)
     before = score(extract(method.eval().features, digits), digits)
     take_steps(method.train(), digits, method.total_steps)
     after = score(extract(method.eval().features, digits), digits)
