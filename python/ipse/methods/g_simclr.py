@@ -47,7 +47,7 @@ class GSimCLRConfig(SimCLRConfig):
 
     slug: ClassVar[str] = "g-simclr"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "fashion-mnist": {"epochs": 20, "train_size": 10000}
+        "fashion-mnist": {"epochs": 20, "train_size": 10000, "autoencoder_epochs": 5}
     }
 
     epochs: int = option(100, "passes over the training samples", minimum=1)
