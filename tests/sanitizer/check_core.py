@@ -87,6 +87,8 @@ def check_prototypes(generator: np.random.Generator) -> None:
             np.testing.assert_allclose(codes[-1].sum(1), 1, rtol=1e-4)
         np.testing.assert_allclose(losses, [losses[0]] * len(losses), rtol=1e-4)
         np.testing.assert_allclose(codes, [codes[0]] * len(codes), rtol=1e-2, atol=1e-4)
+
+
 def check_neighbours(generator: np.random.Generator) -> None:
     shapes = [(0, 3, 2, 1), (1, 1, 0, 1), (7, 300, 5, 300), (70, 33, 40, 9), (150, 600, 3, 64)]
     for (rows, columns, depth, k), dtype in itertools.product(shapes, DTYPES):
