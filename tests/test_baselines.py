@@ -72,9 +72,10 @@ def test_resumed_run_ends_with_the_same_bytes(
             raise MemoryError
         return step(self, batch, generator)
 
-    with monkeypatch.context() as patch, pytest.raises(MemoryError):
+    with monkeypatch.context() as patch:
         patch.setattr(kind, "step", dying)
-        methods.run(config("run"))
+        with pytest.raises(MemoryError):
+            methods.run(config("run"))
     assert load_checkpoint(tmp_path / "run" / "checkpoint.pt").step == 11
     result = methods.resume(tmp_path / "run")
 
@@ -131,7 +132,7 @@ def test_every_trained_parameter_moves(slug: str, digits: ImageData) -> None:
 def test_moco_keys_come_from_the_average_and_are_queued_after_the_loss(digits: ImageData) -> None:
     method = build("moco", digits, momentum=0.75, queue=80)
     steps(method, digits, 1)
-    queue, old = method.queue.keys.clone(), [p.clone() for p in method.key_encoder.parameters()]
+    queue, old = method.queue.features.clone(), [p.clone() for p in method.key_encoder.parameters()]
     keys: list[torch.Tensor] = []
     hook = method.key_projector.register_forward_hook(lambda m, inputs, out: keys.append(out))
     queries: list[torch.Tensor] = []
@@ -149,9 +150,9 @@ def test_moco_keys_come_from_the_average_and_are_queued_after_the_loss(digits: I
     expected = F.cross_entropy(logits, torch.zeros(64, dtype=torch.long))
     torch.testing.assert_close(loss, expected, rtol=1e-5, atol=1e-6)
     # 80 places: the second 64 keys went to places 64 to 79 and then 0 to 47.
-    torch.testing.assert_close(method.queue.keys[64:], key[:16])
-    torch.testing.assert_close(method.queue.keys[:48], key[16:])
-    torch.testing.assert_close(method.queue.keys[48:64], queue[48:64])
+    torch.testing.assert_close(method.queue.features[64:], key[:16])
+    torch.testing.assert_close(method.queue.features[:48], key[16:])
+    torch.testing.assert_close(method.queue.features[48:64], queue[48:64])
 
 
 @pytest.mark.parametrize("slug", ["swav", "dino"])

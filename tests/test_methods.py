@@ -48,7 +48,7 @@ def test_unknown_methods() -> None:
     with pytest.raises(UnknownMethodError, match="did you mean 'barlow-twins'"):
         methods.get("barlow_twins")
     with pytest.raises(UnknownMethodError, match="not ready yet"):
-        methods.get("isogclr")
+        methods.get("sslrec")
 
 
 def test_run_and_resume_as_a_library(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

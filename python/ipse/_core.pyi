@@ -146,6 +146,7 @@ def soft_cross_entropy_backward(
 ) -> None: ...
 def sinkhorn(
     scores: _Array, codes: _Array, epsilon: float, iterations: int, num_threads: int = 0
+) -> None: ...
 def topk_similarity(
     x: _Array,
     y: _Array,

@@ -1,4 +1,4 @@
-"""Real data sets, held in memory, and the random views that methods compare."""
+"""Data sets, held in memory, and the random views that methods compare."""
 
 from __future__ import annotations
 
@@ -9,28 +9,37 @@ from ipse.data.dataset import Batch, DataError, ImageData
 from ipse.data.digits import load_digits
 from ipse.data.fashion_mnist import load_fashion_mnist
 from ipse.data.idx import read_idx
+from ipse.data.surgery import load_surgery
 from ipse.data.textures import textures
-from ipse.data.view_recipes import VIEW_RECIPES, standard_views
+from ipse.data.video import LeakageWarning, VideoData, draw_videos, spaced_order, split_frames
+from ipse.data.view_recipes import GENERIC_VIEWS, VIEW_RECIPES, standard_views
 from ipse.data.views import ViewDistribution, random_view
 
 __all__ = [
     "DATASETS",
+    "GENERIC_VIEWS",
     "VIEW_RECIPES",
     "Batch",
     "DataError",
     "ImageData",
+    "LeakageWarning",
     "OneClusterPerBatchSampler",
+    "VideoData",
     "ViewDistribution",
+    "draw_videos",
     "load",
     "load_digits",
     "load_fashion_mnist",
+    "load_surgery",
     "random_view",
     "read_idx",
+    "spaced_order",
+    "split_frames",
     "standard_views",
     "textures",
 ]
 
-DATASETS = ("digits", "fashion-mnist")
+DATASETS = ("digits", "fashion-mnist", "surgery")
 """Names that `load` knows."""
 
 
@@ -51,10 +60,15 @@ def load(
     Raises:
         DataError: Unknown name, missing or damaged files, or more samples than there are.
     """
+    data: ImageData
     if name == "digits":
         if root is not None:
             raise DataError("root: digits come with scikit-learn and need no folder")
         data = load_digits()
+    elif name == "surgery":
+        if root is not None:
+            raise DataError("root: surgery videos are made on the spot and need no folder")
+        data = load_surgery()
     elif name == "fashion-mnist":
         data = load_fashion_mnist(None if root is None else Path(root))
     else:

@@ -48,7 +48,9 @@ class OneClusterPerBatchSampler(Sampler[list[int]]):
     Args:
         labels: Cluster of every sample, (N,) integers, not negative; gaps in the numbering do not
             matter.
-        batch_size: Samples per batch over all processes; at most the number of clusters.
+        batch_size: Samples per batch over all processes.
+        allow_repeats: Let batch_size exceed the number of clusters, so that every batch repeats
+            some; each cluster is still spread evenly over the batches.
         seed: Seed of all orders; epoch e depends on (seed, e) alone.
         num_samples: If given, the size of the data set, which labels must have.
         num_replicas: Number of processes that share a batch; a divisor of batch_size.
@@ -56,8 +58,9 @@ class OneClusterPerBatchSampler(Sampler[list[int]]):
             batch hold different clusters as well.
 
     Raises:
-        ValueError: An argument is out of its range; batch_size exceeds the samples or the
-            clusters; labels are not (N,) integers or disagree with num_samples.
+        ValueError: An argument is out of its range; batch_size exceeds the samples, or the
+            clusters without allow_repeats; labels are not (N,) integers, negative, or disagree
+            with num_samples.
 
     Memory: 40 N bytes or so for the epoch being prepared, 8 N between epochs.
     """
@@ -67,6 +70,7 @@ class OneClusterPerBatchSampler(Sampler[list[int]]):
         labels: Labels,
         batch_size: int,
         *,
+        allow_repeats: bool = False,
         seed: int = 0,
         num_samples: int | None = None,
         num_replicas: int = 1,
@@ -75,10 +79,10 @@ class OneClusterPerBatchSampler(Sampler[list[int]]):
         found = _integers(labels)
         _check(found, batch_size, seed, num_samples, num_replicas, rank)
         _, clusters, sizes = np.unique(found, return_inverse=True, return_counts=True)
-        if batch_size > len(sizes):
+        if batch_size > len(sizes) and not allow_repeats:
             raise ValueError(
                 f"{_NAME}: batch_size must be at most the number of clusters that have samples, "
-                f"{len(sizes)}, got {batch_size}"
+                f"{len(sizes)}, unless allow_repeats is set, got {batch_size}"
             )
         self.batch_size, self.seed = batch_size, seed
         self.num_replicas, self.rank = num_replicas, rank

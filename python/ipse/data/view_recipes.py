@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from ipse.data.views import ViewDistribution
 
-__all__ = ["VIEW_RECIPES", "standard_views"]
+__all__ = ["GENERIC_VIEWS", "VIEW_RECIPES", "standard_views"]
 
 # Shapes, not textures, tell digits and clothes apart: the views move and bend them. A mirrored
 # digit is another sign, a mirrored shoe is still a shoe.
@@ -35,8 +35,38 @@ VIEW_RECIPES: Mapping[str, ViewDistribution] = {
         noise=0.05,
         erase=0.3,
     ),
+    # After the surgical recipe of S. Ramesh et al., arXiv 2207.00449: crops keep at least half of
+    # the picture, since instruments come in at its border; colours are not turned, since they tell
+    # instruments apart; much is erased.
+    "surgery": ViewDistribution(
+        zoom=(1.0, 2.0**0.5),
+        anywhere=True,
+        rotation=10.0,
+        shear=5.0,
+        flip=0.5,
+        contrast=0.4,
+        brightness=0.2,
+        gamma=1.5,
+        saturation=0.4,
+        erase=0.8,
+        erase_side=(0.14, 0.32),
+    ),
 }
 """The views of every data set that `ipse.data.load` knows, by its name."""
+
+GENERIC_VIEWS = ViewDistribution(
+    zoom=(1.0, 0.08**-0.5),
+    anywhere=True,
+    aspect=4 / 3,
+    flip=0.5,
+    contrast=0.8,
+    brightness=0.4,
+    saturation=0.8,
+    hue=0.2,
+    grayscale=0.2,
+    blur=0.5,
+)
+"""SimCLR's recipe for ImageNet: crops of 8 % to all of the picture, strong colours turned about."""
 
 
 def standard_views(name: str) -> ViewDistribution:

@@ -30,10 +30,14 @@ class ViewDistribution:
         rotation: Largest rotation either way, in degrees.
         shear: Largest horizontal shear either way, in degrees.
         shift: Largest shift either way along each axis, as a fraction of the side.
+        anywhere: Whether a magnified view may lie anywhere in the image, not only in its middle.
         flip: Probability of a left-right mirror image.
         contrast: Largest relative change of contrast either way.
         brightness: Largest change of brightness either way, in units of the [0, 1] range.
         gamma: Largest factor by which intensities are raised to a power, either way.
+        saturation: Largest relative change of saturation either way; for colour images.
+        hue: Largest turn of the colour circle either way, as a fraction of it; for colour images.
+        grayscale: Probability that all colour goes; for colour images.
         blur: Probability of a 3 x 3 binomial blur of random strength.
         noise: Largest standard deviation of the added Gaussian noise.
         erase: Probability that one random rectangle is replaced by the image's mean.
@@ -45,10 +49,14 @@ class ViewDistribution:
     rotation: float = 0.0
     shear: float = 0.0
     shift: float = 0.0
+    anywhere: bool = False
     flip: float = 0.0
     contrast: float = 0.0
     brightness: float = 0.0
     gamma: float = 1.0
+    saturation: float = 0.0
+    hue: float = 0.0
+    grayscale: float = 0.0
     blur: float = 0.0
     noise: float = 0.0
     erase: float = 0.0
@@ -77,6 +85,8 @@ def random_view(images: Tensor, views: ViewDistribution, generator: torch.Genera
     draw = _Draw(len(images), images.device, generator)
     view = _warp(images, views, draw)
     view = _intensity(view, views, draw)
+    if images.shape[1] == 3 and (views.saturation or views.hue or views.grayscale):
+        view = _colour(view, views, draw)
     if views.blur > 0:
         view = _blur(view, views, draw)
     if views.erase > 0:
@@ -120,6 +130,10 @@ def _warp(images: Tensor, views: ViewDistribution, draw: _Draw) -> Tensor:
     cos, sin = angle.cos(), angle.sin()
     # [-1, 1] is two units wide: a shift by a fraction of the side is twice that fraction.
     shift_x, shift_y = (2.0 * draw.uniform(-views.shift, views.shift) for _ in range(2))
+    if views.anywhere:
+        # What the window leaves free on its two sides together; none if it is the whole image.
+        shift_x = shift_x + draw.uniform(-1.0, 1.0) * (1.0 - across.abs()).clamp_min(0.0)
+        shift_y = shift_y + draw.uniform(-1.0, 1.0) * (1.0 - down).clamp_min(0.0)
     row_x = torch.stack([across * cos, down * (shear * cos - sin), shift_x], dim=1)
     row_y = torch.stack([across * sin, down * (shear * sin + cos), shift_y], dim=1)
     theta = torch.stack([row_x, row_y], dim=1).to(images.dtype)
@@ -139,6 +153,25 @@ def _intensity(view: Tensor, views: ViewDistribution, draw: _Draw) -> Tensor:
         mean = view.mean(dim=(1, 2, 3), keepdim=True)
         view = ((view - mean) * contrast + mean + brightness).clamp(0.0, 1.0)
     return view
+
+
+def _colour(view: Tensor, views: ViewDistribution, draw: _Draw) -> Tensor:
+    """Saturation, hue and grayscale as one 3 x 3 matrix per image, in the YIQ colour space: one
+    axis of brightness, and a plane of colour that is scaled and turned."""
+    to_yiq = torch.tensor(
+        [[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]],
+        dtype=view.dtype,
+        device=view.device,
+    )
+    scale = 1.0 + draw.uniform(-views.saturation, views.saturation)
+    scale = scale * ~draw.happens(views.grayscale)
+    angle = 2.0 * math.pi * draw.uniform(-views.hue, views.hue)
+    turn = torch.zeros(draw.count, 3, 3, dtype=view.dtype, device=view.device)
+    turn[:, 0, 0] = 1.0
+    turn[:, 1, 1] = turn[:, 2, 2] = scale * angle.cos()
+    turn[:, 1, 2], turn[:, 2, 1] = -scale * angle.sin(), scale * angle.sin()
+    matrix = to_yiq.inverse() @ turn @ to_yiq
+    return torch.einsum("ndc,nchw->ndhw", matrix, view).clamp(0.0, 1.0)
 
 
 def _blur(view: Tensor, views: ViewDistribution, draw: _Draw) -> Tensor:

@@ -14,7 +14,7 @@ from ipse.evaluation.ood import (
     require_disjoint,
 )
 from ipse.evaluation.ood_metrics import DetectionMetrics, aupr, auroc, detection_metrics, fpr_at_tpr
-from ipse.evaluation.pictures import Picture, embedding, loss_curve, matrices, png
+from ipse.evaluation.pictures import Picture, embedding, loss_curve, matrices, png, spreads
 from ipse.evaluation.report import render_report
 from ipse.evaluation.result import Result, Scores
 from ipse.evaluation.table import Table
@@ -48,5 +48,6 @@ __all__ = [
     "render_report",
     "require_disjoint",
     "score",
+    "spreads",
     "weighted_knn",
 ]

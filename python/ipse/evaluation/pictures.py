@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["Picture", "embedding", "loss_curve", "matrices", "png"]
+__all__ = ["Picture", "embedding", "loss_curve", "matrices", "png", "spreads"]
 
 _POINTS = 1500
 _INK = "#1f2933"
@@ -114,6 +114,28 @@ def matrices(panels: Mapping[str, Tensor]) -> Figure:
         axes.spines[:].set_color("#cbd2d9")
     row[0].set_ylabel("coordinate, first view")
     figure.colorbar(image, ax=row, label="correlation", shrink=0.85)
+    return figure
+
+
+def spreads(groups: Mapping[str, Tensor], quantity: str) -> Figure:
+    """How a quantity is spread within each group: one box with whiskers for every name.
+
+    Args:
+        groups: float tensor [N] of values by name; a group may be empty.
+        quantity: Label of the values' axis.
+    """
+    figure, (axes,) = _figure(1, width=8.0, height=3.6)
+    axes.boxplot(
+        [values.float().numpy() for values in groups.values()],
+        tick_labels=list(groups),
+        medianprops={"color": _ACCENT, "linewidth": 2.0},
+        flierprops={"markersize": 2.0, "markeredgecolor": "#9aa5b1"},
+    )
+    if max(map(len, groups), default=0) > 3:
+        axes.tick_params(axis="x", rotation=30)
+    axes.set_ylabel(quantity)
+    axes.grid(alpha=0.25, axis="y")
+    axes.spines[["top", "right"]].set_visible(False)
     return figure
 
 

@@ -6,11 +6,11 @@ One file for each kind of operation; this list is everything.
 from ipse.functional.clusters import kmeans, nearest_centroid
 from ipse.functional.coresets import facility_location_coreset, farthest_point_coreset
 from ipse.functional.cross_correlation import barlow_twins_loss, vicreg_loss
-from ipse.functional.mixed_barlow_twins import mixed_barlow_twins_loss, mixed_correlation_penalty
-from ipse.functional.leave_one_out_knn import leave_one_out_knn_loss
 from ipse.functional.image_text import clip_loss, siglip_loss
-from ipse.functional.prototypes import dino_loss, sinkhorn, soft_cross_entropy, swav_loss
+from ipse.functional.leave_one_out_knn import leave_one_out_knn_loss
+from ipse.functional.mixed_barlow_twins import mixed_barlow_twins_loss, mixed_correlation_penalty
 from ipse.functional.neighbours import knn_classify, topk_similarity
+from ipse.functional.prototypes import dino_loss, sinkhorn, soft_cross_entropy, swav_loss
 from ipse.functional.similarity import (
     dcl_loss,
     dclw_loss,
@@ -25,15 +25,15 @@ __all__ = [
     "clip_loss",
     "dcl_loss",
     "dclw_loss",
+    "dino_loss",
     "facility_location_coreset",
     "farthest_point_coreset",
-    "dino_loss",
     "info_nce_loss",
-    "mixed_barlow_twins_loss",
-    "mixed_correlation_penalty",
     "kmeans",
     "knn_classify",
     "leave_one_out_knn_loss",
+    "mixed_barlow_twins_loss",
+    "mixed_correlation_penalty",
     "nearest_centroid",
     "ntxent_loss",
     "siglip_loss",

@@ -10,6 +10,7 @@ from ipse.losses.vicreg import VICRegLoss
 __all__ = ["BarlowTwinsLoss", "LeaveOneOutKNNLoss", "VICRegLoss"]
 from ipse.losses.clip import ClipLoss
 from ipse.losses.dcl import DCLLoss, DCLWLoss
+from ipse.losses.dino import DINOLoss
 from ipse.losses.info_nce import InfoNCELoss
 from ipse.losses.isogclr import ISogCLRLoss
 from ipse.losses.memory_queue import MemoryQueue
@@ -18,13 +19,14 @@ from ipse.losses.negative_cosine_similarity import NegativeCosineSimilarity
 from ipse.losses.ntxent import NTXentLoss
 from ipse.losses.siglip import SigLipLoss
 from ipse.losses.supcon import SupConLoss
-from ipse.losses.vicreg import VICRegLoss
+from ipse.losses.swav import SwaVLoss
 
 __all__ = [
     "BarlowTwinsLoss",
     "ClipLoss",
     "DCLLoss",
     "DCLWLoss",
+    "DINOLoss",
     "ISogCLRLoss",
     "InfoNCELoss",
     "MemoryQueue",
@@ -33,10 +35,6 @@ __all__ = [
     "NegativeCosineSimilarity",
     "SigLipLoss",
     "SupConLoss",
+    "SwaVLoss",
     "VICRegLoss",
 ]
-from ipse.losses.dino import DINOLoss
-from ipse.losses.swav import SwaVLoss
-from ipse.losses.vicreg import VICRegLoss
-
-__all__ = ["BarlowTwinsLoss", "DINOLoss", "SwaVLoss", "VICRegLoss"]

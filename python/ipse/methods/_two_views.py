@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ipse.data import ImageData, random_view, standard_views
-from ipse.training import ConvEncoder, Method, RunConfig, option, warmup_cosine
+from ipse.training import Method, RunConfig, option, small_encoder, warmup_cosine
 
 __all__ = ["TwoViewConfig", "TwoViewMethod"]
 
@@ -25,7 +25,8 @@ class TwoViewConfig(RunConfig):
     """Settings shared by the two-view methods, with defaults for small images on a CPU."""
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "fashion-mnist": {"epochs": 50, "train_size": 10000}
+        "fashion-mnist": {"epochs": 50, "train_size": 10000},
+        "surgery": {"epochs": 30, "batch_size": 128},
     }
 
     epochs: int = option(150, "passes over the training samples", minimum=1)
@@ -50,8 +51,7 @@ class TwoViewMethod(Method[ConfigT]):
     """
 
     def build(self, data: ImageData) -> None:
-        side = data.train_images.shape[-1]
-        self.encoder = ConvEncoder(data.channels, stem_stride=1 if side <= 16 else 2)
+        self.encoder = small_encoder(data.channels, side=data.train_images.shape[-1])
         self.views = standard_views(data.name)
         self.build_heads()
         # Networks that are only averaged, not trained, have no gradient and stay out.

@@ -21,7 +21,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ipse.data import Batch
-from ipse.methods._stand_ins import InfoNCELoss, MemoryQueue, ema_update
+from ipse.losses import InfoNCELoss, MemoryQueue
+from ipse.methods._stand_ins import ema_update
 from ipse.methods._two_views import TwoViewConfig, TwoViewMethod
 from ipse.training import frozen_copy, option, projector
 
@@ -77,7 +78,7 @@ class MoCo(TwoViewMethod[MoCoConfig]):
         with torch.no_grad():
             key = F.normalize(self.key_projector(self.key_encoder(view2)), dim=1)
         query = self.projector(self.encoder(view1))
-        loss = self.loss(query, key, self.queue.keys)
+        loss = self.loss(query, key, self.queue.features)
         self.minimise(loss)
         # Only now: a key among its own query's negatives would be pushed away.
         self.queue.enqueue(key)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ipse.data import Batch
-from ipse.methods._stand_ins import NTXentLoss
+from ipse.losses import NTXentLoss
 from ipse.methods._two_views import TwoViewConfig, TwoViewMethod
 from ipse.training import option, projector
 
