@@ -209,6 +209,10 @@ class SimCore(Method[SimCoreConfig]):
         self.optimizers[name] = adam
         self.schedules[name] = warmup_cosine(adam, steps, round(config.warmup * steps))
 
+    def network(self, name: str) -> nn.Module:
+        """The network of an arm, or of the retrieval."""
+        return self.get_submodule(name)
+
     def order(self, epoch: int) -> Tensor:
         if epoch < self.config.retrieval_epochs:
             return self.pool_order(self.target_set, epoch)
@@ -259,10 +263,11 @@ class SimCore(Method[SimCoreConfig]):
     def selection(self) -> Selection:
         """The coreset by the retrieval network as it is."""
         config, device = self.config, next(self.parameters()).device
-        training = self.retrieval.training
-        self.retrieval.eval()
-        features = encode_all(lambda images: self.retrieval(images)[0], self.images, device)
-        self.retrieval.train(training)
+        retrieval = self.network("retrieval")
+        training = retrieval.training
+        retrieval.eval()
+        features = encode_all(lambda images: retrieval(images)[0], self.images, device)
+        retrieval.train(training)
         return select(
             features[self.target_set],
             features[self.open_set],
@@ -292,7 +297,7 @@ class SimCore(Method[SimCoreConfig]):
 
     def learn(self, name: str, images: Tensor, generator: torch.Generator) -> Tensor:
         """One step of SimCLR for one of the networks; its loss."""
-        network = getattr(self, name)
+        network = self.network(name)
         views = [random_view(images, self.views, generator) for _ in range(2)]
         # Two passes, not one over both views: BatchNorm must see each view's own statistics.
         loss: Tensor = self.loss(*(network(view)[1] for view in views))
@@ -300,7 +305,7 @@ class SimCore(Method[SimCoreConfig]):
         return loss.detach()
 
     def features(self, images: Tensor) -> Tensor:
-        encoded: Tensor = self.coreset(images)[0]
+        encoded: Tensor = self.network("coreset")(images)[0]
         return encoded
 
     def tables(self, untrained: Self, data: ImageData) -> Sequence[Table]:
@@ -333,7 +338,7 @@ class SimCore(Method[SimCoreConfig]):
             test_images=data.test_images[inside],
             test_labels=data.test_labels[inside],
         )
-        network, device = getattr(self, arm), next(self.parameters()).device
+        network, device = self.network(arm), next(self.parameters()).device
         scores = score(extract(lambda images: network(images)[0], target, device), target)
         pool = getattr(self.pools, arm).cpu()
         extra = pool.clone()
