@@ -65,6 +65,30 @@ def check_losses(generator: np.random.Generator) -> None:
             np.testing.assert_allclose(results, results[0], rtol=1e-3)
 
 
+def check_prototypes(generator: np.random.Generator) -> None:
+    sizes = [(0, 3), (1, 1), (3, 17), (33, 5), (9, 1100)]
+    for (samples, prototypes), dtype in itertools.product(sizes, DTYPES):
+        values = generator.standard_normal((2, samples, prototypes))
+        student, teacher = (as_dtype(v, dtype) for v in values)
+        center = as_dtype(np.zeros((1, prototypes)), dtype)
+        compute = np.float64 if dtype is np.float64 else np.float32
+        losses, codes = [], []
+        for threads, (s, t) in itertools.product(
+            (1, 3), zip(layouts(student), layouts(teacher), strict=True)
+        ):
+            loss = np.empty((2, samples), compute)
+            views = ([s, t], [t], center, [1.0, 0.0], 0.5, 0.2)
+            _core.soft_cross_entropy_forward(*views, loss, threads)
+            grads = [np.empty_like(student), None]
+            _core.soft_cross_entropy_backward(*views, loss, grads, threads)
+            losses.append(loss)
+            codes.append(np.empty((samples, prototypes), compute))
+            _core.sinkhorn(s, codes[-1], 0.05, 4, threads)
+            np.testing.assert_allclose(codes[-1].sum(1), 1, rtol=1e-4)
+        np.testing.assert_allclose(losses, [losses[0]] * len(losses), rtol=1e-4)
+        np.testing.assert_allclose(codes, [codes[0]] * len(codes), rtol=1e-2, atol=1e-4)
+
+
 def check_neighbours(generator: np.random.Generator) -> None:
     shapes = [(0, 3, 2, 1), (1, 1, 0, 1), (7, 300, 5, 300), (70, 33, 40, 9), (150, 600, 3, 64)]
     for (rows, columns, depth, k), dtype in itertools.product(shapes, DTYPES):
@@ -116,6 +140,7 @@ def main() -> None:
     generator = np.random.default_rng(0)
     check_gemm(generator)
     check_losses(generator)
+    check_prototypes(generator)
     check_neighbours(generator)
     check_clusters(generator)
     print(f"sanitizer check passed: {isa} (asked for {os.environ.get('IPSE_ISA', 'the best')})")

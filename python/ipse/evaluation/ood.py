@@ -17,6 +17,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ipse.functional import topk_similarity
+
 __all__ = [
     "LogitScores",
     "knn_score",
@@ -163,20 +165,10 @@ def knn_score(
     if not 1 <= k <= most:
         raise ValueError(f"{name}: k must be from 1 to {most}, the size of the bank, got {k}")
     points, bank = (F.normalize(_wide(x), dim=1) for x in (features, train_features))
-    nearest = _kth_nearest(points, bank, k, exclude_self)
+    ids = torch.arange(len(bank), device=bank.device) if exclude_self else None
+    nearest = topk_similarity(points, bank, k, row_ids=ids, column_ids=ids).indices[:, -1]
     # Not sqrt(2 - 2 cos): near cos = 1 rounding would eat the distance.
     return -(points - bank[nearest]).norm(dim=1)
-
-
-def _kth_nearest(points: Tensor, bank: Tensor, k: int, exclude_self: bool) -> Tensor:
-    indices = []
-    for start in range(0, len(points), 1024):
-        similarity = points[start : start + 1024] @ bank.T
-        if exclude_self:
-            rows = torch.arange(len(similarity), device=points.device)
-            similarity[rows, start + rows] = -torch.inf
-        indices.append(similarity.topk(k, dim=1).indices[:, -1])
-    return torch.cat(indices)
 
 
 def require_disjoint(id_classes: Iterable[object], ood_classes: Iterable[object]) -> None:

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ipse.data import Batch, ImageData, load_digits, textures
+from ipse.data import Batch, ImageData, load_digits, random_view, textures
 from ipse.evaluation import (
     DetectionMetrics,
     Table,
@@ -38,7 +38,7 @@ from ipse.methods._two_views import TwoViewConfig, TwoViewMethod
 from ipse.training import ConfigError, option, projector
 from ipse.training.randomness import Stream, generator
 
-__all__ = ["PTOOD", "PTOODConfig", "detect", "separability"]
+__all__ = ["PTOOD", "PTOODConfig", "detect", "detection_sets", "known_classes", "separability"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,12 +96,12 @@ class PTOOD(TwoViewMethod[PTOODConfig]):
             self.loss = BarlowTwinsLoss(lambda_param=1.0 / config.dimension)
 
     def step(self, batch: Batch, generator: torch.Generator) -> Mapping[str, Tensor]:
-        views = self.two_views(batch.images, generator)
-        z1, z2 = (self.head(self.encoder(view)) for view in views)
         if self.config.backbone == "supervised":
-            loss = (self.loss(z1, batch.labels) + self.loss(z2, batch.labels)) / 2
+            view = random_view(batch.images, self.views, generator)
+            loss = self.loss(self.head(self.encoder(view)), batch.labels)
         else:
-            loss = self.loss(z1, z2)
+            views = self.two_views(batch.images, generator)
+            loss = self.loss(*(self.head(self.encoder(view)) for view in views))
         self.minimise(loss)
         return {"loss": loss.detach()}
 
@@ -214,9 +214,17 @@ def detect(
 def separability(inside: Tensor, outside: Tensor) -> float:
     """Balanced accuracy, in per cent, of a linear classifier that is shown both sets.
 
-    Every second sample is for fitting, the others for testing. An oracle: a detector never sees
-    outliers. It says how much of the problem is linear.
+    The samples, in random order, are for fitting and for testing in turn. An oracle: a detector
+    never sees outliers. It says how much of the problem is linear.
+
+    Args:
+        inside: [N, D] features of known samples.
+        outside: [M, D] features of outliers.
     """
+    inside, outside = (
+        x[torch.randperm(len(x), generator=torch.Generator().manual_seed(0))]
+        for x in (inside, outside)
+    )
     parts = []
     for start in (0, 1):
         features = torch.cat([inside[start::2], outside[start::2]])
