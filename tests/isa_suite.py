@@ -1,7 +1,7 @@
 """A reduced numerical suite, run by test_isa.py in one process per instruction set.
 
-``python -m tests.isa_suite OUT.npz`` checks both losses and the product against their
-references and writes all results, so that levels can be compared with each other.
+``python -m tests.isa_suite OUT.npz`` checks every kernel against its
+reference and writes all results, so that levels can be compared with each other.
 """
 
 import sys
@@ -20,6 +20,8 @@ from tests.cross_correlation_cases import (
     oracle,
     value_and_gradients,
 )
+from tests.neighbours_isa import clusters, neighbours
+from tests.prototype_isa import codes, cross_entropies
 
 # Below, at and above one panel of each level (4 to 32 columns), and several of them.
 SHAPES = [(2, 1), (5, 3), (25, 49), (67, 130)]
@@ -77,4 +79,5 @@ def products() -> dict[str, np.ndarray]:
 
 
 if __name__ == "__main__":
-    np.savez(sys.argv[1], isa=_core.build_info()["isa"], **losses(), **products())
+    results = losses() | products() | cross_entropies() | codes() | neighbours() | clusters()
+    np.savez(sys.argv[1], isa=_core.build_info()["isa"], **results)

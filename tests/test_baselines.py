@@ -159,24 +159,28 @@ def test_moco_keys_come_from_the_average_and_are_queued_after_the_loss(digits: I
 def test_prototypes_are_frozen_for_a_part_of_the_run(slug: str, digits: ImageData) -> None:
     method = build(slug, digits, frozen=0.1, epochs=1, batch_size=64)
     assert method.total_steps == 22
-    before = [p.clone() for p in method.prototypes.parameters()]
+    before = method.prototypes.weight.clone()
     steps(method, digits, 3)
-    assert all(map(torch.equal, before, method.prototypes.parameters()))
+    torch.testing.assert_close(method.prototypes.weight, before)
     method.step(batch_of(digits, 3), source(3))
-    assert not any(map(torch.equal, before, method.prototypes.parameters()))
+    moved = (method.prototypes.weight - before).norm(dim=1)
+    assert (moved > 1e-4).all()
+    # Still directions: prototypes do not compete by length.
+    torch.testing.assert_close(method.prototypes.weight.norm(dim=1), torch.ones(8))
 
 
 def test_swav_warns_of_more_prototypes_than_samples(digits: ImageData) -> None:
-    with pytest.warns(UserWarning, match="64 samples per step cannot be shared out"):
-        build("swav", digits, prototypes=65)
+    method = build("swav", digits, prototypes=65)
+    with pytest.warns(UserWarning, match="64 samples share 65 prototypes"):
+        steps(method, digits, 1)
 
 
 def test_dino_schedules_follow_the_run(digits: ImageData) -> None:
     method = build("dino", digits, epochs=1, momentum=0.5, teacher_warmup=0.5)
     assert method.total_steps == 22
-    assert method.temperature_now() == pytest.approx(0.04)
+    assert method.temperature_now() == pytest.approx(0.03)
     steps(method, digits, 11)
-    assert method.temperature_now() == pytest.approx(0.07)
+    assert method.temperature_now() == pytest.approx(0.05)
     before = [p.clone() for p in method.teacher_encoder.parameters()]
     method.update_teacher()
     # Half-way, the momentum is half-way between 0.5 and 1.
@@ -192,7 +196,7 @@ def test_dino_does_not_collapse(digits: ImageData) -> None:
     steps(method, digits, 200)
     with torch.no_grad():
         scores = method.teacher_scores(digits.test_images)
-    centre = method.loss.center
-    chosen = ((scores - centre) / 0.07).argmax(1).bincount(minlength=16)
+    centre = method.loss.center.flatten()
+    chosen = ((scores - centre) / 0.05).argmax(1).bincount(minlength=16)
     assert (chosen > 0).sum() >= 8
     assert chosen.max() < len(scores) / 2

@@ -175,7 +175,7 @@ def test_resume_of_a_damaged_run_is_one_line(
     [
         (["run", "barlow-twin"], "did you mean 'barlow-twins'?"),
         (["run", "zzz"], "`ipse list` shows all"),
-        (["run", "look"], "'look' is not ready yet; ready: barlow-twins"),
+        (["run", "sslrec"], "'sslrec' is not ready yet; ready: barlow-twins"),
         (["run", "barlow-twins", "--epoch", "3"], "--epoch: unknown flag; did you mean --epochs?"),
         (["run", "barlow-twins", "--sed=3"], "--sed: unknown flag; did you mean --seed?"),
         (["run", "barlow-twins", "surplus"], "surplus: unknown"),

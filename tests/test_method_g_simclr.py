@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from ipse.data import DataError, ImageData, load
-from ipse.methods.g_simclr import GSimCLRConfig, embed, same_class_pairs
+from ipse.methods.g_simclr import GSimCLRConfig, cluster, embed, same_class_pairs
 from ipse.training import ConfigError, DenoisingAutoencoder, train_autoencoder
 from tests.method_runs import assert_resumes, build, take_steps
 
@@ -91,6 +91,13 @@ def test_given_embeddings(digits: ImageData, tmp_path: Path) -> None:
         embed(digits, str(path), CPU)
     with pytest.raises(DataError, match=r"absent\.npy cannot be read"):
         embed(digits, str(tmp_path / "absent.npy"), CPU)
+
+
+def test_clusters_that_stay_empty() -> None:
+    rows = torch.arange(5.0).repeat(20)[:, None]
+    assert len(cluster(rows, 5, seed=0).unique()) == 5
+    with pytest.raises(DataError, match="enough for 6 clusters, but only 5 have images"):
+        cluster(rows, 6, seed=0)
 
 
 def test_principal_components_keep_the_variance(digits: ImageData) -> None:

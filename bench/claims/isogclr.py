@@ -1,13 +1,14 @@
 """Does iSogCLR do what its paper claims? Three claims, a few CPU minutes.
 
-    python bench/claims/isogclr.py [--epochs 30] [--seeds 3] [--out isogclr.json]
+    python bench/claims/isogclr.py [--epochs 20] [--tau-epochs 60] [--seeds 2] [--out isogclr.json]
 
 (1) The temperatures solve the problem they are defined by. With frozen embeddings, gamma = beta = 1
     and the whole set as one batch, every tau converges to the root of KL(p_tau || uniform) = rho
     that bisection finds (to 1e-3), or to a bound where there is no root between the bounds.
 (2) On long-tailed Fashion-MNIST (1000 images of the most frequent class, 10 of the rarest; batch
     64, rho 0.3, tau_init 0.2, tau_max 1) common classes get high temperatures: Spearman's
-    correlation of class size and mean temperature is above 0.6.
+    correlation of class size and mean temperature is above 0.6. Measured after 20 epochs and
+    after 60: an image's temperature moves once an epoch, and no further than the features are.
 (3) No temperature has to be tuned. kNN accuracy on the five rarest classes is no worse than that
     of SimCLR with the best of the temperatures 0.07, 0.1, 0.2, 0.5, and at least 3 points above
     that with the worst.
@@ -184,17 +185,16 @@ class LongTail:
 class Study:
     """Trains every setting with every seed."""
 
-    def __init__(self, full: ImageData, epochs: int, seeds: int) -> None:
+    def __init__(self, full: ImageData, seeds: int) -> None:
         self.tails = [LongTail.draw(full, seed) for seed in range(seeds)]
-        self.epochs = epochs
         self.runs: dict[str, list[Outcome]] = {}
 
-    def run(self, name: str, kind: type[Method[Any]], **changes: Any) -> None:
+    def run(self, name: str, kind: type[Method[Any]], epochs: int, **changes: Any) -> None:
         for seed, tail in enumerate(self.tails):
             config = kind.Config.create(
                 data="fashion-mnist",
                 batch_size=64,
-                epochs=self.epochs,
+                epochs=epochs,
                 seed=seed,
                 device="cpu",
                 train_size=None,
@@ -204,7 +204,7 @@ class Study:
             self.runs.setdefault(name, []).append(outcome)
             print(
                 f"{name:<14} seed {seed}  kNN rare {outcome.rare:5.2f}  all {outcome.all:5.2f}  "
-                f"spearman {outcome.spearman:5.2f}  {outcome.seconds:5.1f} s",
+                f"spearman {outcome.spearman:5.2f}  {outcome.seconds:5.1f} CPU s",
                 flush=True,
             )
 
@@ -215,7 +215,7 @@ class Study:
 
 def train(method: Method[Any], tail: LongTail) -> Outcome:
     """Trains and measures; the steps are the library's, the loop is the shortest possible."""
-    begun, config = time.monotonic(), method.config
+    begun, config = time.process_time(), method.config
     method.train()
     for epoch in range(config.epochs):
         order = method.order(epoch)
@@ -231,22 +231,23 @@ def train(method: Method[Any], tail: LongTail) -> Outcome:
         labels = tail.data.train_labels
         means = [float(method.loss.tau[labels == label].mean()) for label in range(10)]
         spearman = float(spearmanr(tail.sizes.numpy(), means).statistic)
-    return Outcome(rare, everything, spearman, means, time.monotonic() - begun)
+    return Outcome(rare, everything, spearman, means, time.process_time() - begun)
 
 
-def long_tail(study: Study) -> list[Claim]:
-    study.run("iSogCLR", ISogCLR, rho=0.3, tau_init=0.2, tau_max=1.0)
+def long_tail(study: Study, epochs: int, tau_epochs: int) -> list[Claim]:
+    # The step size of the recipe, 0.03, is for 400 epochs; here each temperature moves 20 times.
+    settings = {"rho": 0.3, "tau_init": 0.2, "tau_max": 1.0, "eta": 0.1}
+    study.run("iSogCLR", ISogCLR, epochs, **settings)
     for temperature in TEMPERATURES:
-        study.run(f"SimCLR {temperature}", SimCLR, temperature=temperature)
-    ordered = study.mean("iSogCLR", "spearman")
+        study.run(f"SimCLR {temperature}", SimCLR, epochs, temperature=temperature)
+    study.run("iSogCLR long", ISogCLR, tau_epochs, **settings)
     own = study.mean("iSogCLR", "rare")
     fixed = {t: study.mean(f"SimCLR {t}", "rare") for t in TEMPERATURES}
     best, worst = max(fixed, key=fixed.__getitem__), min(fixed, key=fixed.__getitem__)
     return [
-        Claim(
-            "(2) class size orders the temperatures",
-            f"Spearman {ordered:.2f} (> 0.6)",
-            ordered > 0.6,
+        *(
+            ordered(study, name, count)
+            for name, count in (("iSogCLR", epochs), ("iSogCLR long", tau_epochs))
         ),
         Claim(
             "(3) rare classes, against the best temperature",
@@ -262,25 +263,36 @@ def long_tail(study: Study) -> list[Claim]:
     ]
 
 
+def ordered(study: Study, name: str, epochs: int) -> Claim:
+    mean = study.mean(name, "spearman")
+    each = ", ".join(f"{outcome.spearman:.2f}" for outcome in study.runs[name])
+    return Claim(
+        f"(2) class size orders tau after {epochs} epochs",
+        f"Spearman {mean:.2f} ({each}) (> 0.6)",
+        mean > 0.6,
+    )
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Check the claims of the iSogCLR paper.")
     parser.add_argument("--root", help="folder with Fashion-MNIST's idx files")
-    parser.add_argument("--epochs", type=int, default=30)
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--tau-epochs", type=int, default=60, help="of the longer run for claim 2")
+    parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--out", type=Path, help="write everything as JSON to this file")
     options = parser.parse_args(argv)
 
     claims = exactness()
     for claim in claims:
         print(claim.name, claim.measured, flush=True)
-    study = Study(load("fashion-mnist", options.root), options.epochs, options.seeds)
-    claims += long_tail(study)
+    study = Study(load("fashion-mnist", options.root), options.seeds)
+    claims += long_tail(study, options.epochs, options.tau_epochs)
     print()
     for claim in claims:
         print(f"{'holds' if claim.holds else 'FAILS'}  {claim.name:<48} {claim.measured}")
     if options.out:
         content = {
-            "settings": {"epochs": options.epochs, "seeds": options.seeds},
+            "settings": {name: str(value) for name, value in vars(options).items()},
             "torch": torch.__version__,
             "threads": torch.get_num_threads(),
             "claims": [asdict(claim) for claim in claims],

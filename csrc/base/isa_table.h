@@ -7,8 +7,8 @@
 #include "cross_correlation/requests.h"
 #include "similarity/clusters_requests.h"
 #include "similarity/neighbours_requests.h"
-#include "similarity/softmax_requests.h"
 #include "similarity/prototype_requests.h"
+#include "similarity/softmax_requests.h"
 
 namespace ipse {
 

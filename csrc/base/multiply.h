@@ -31,6 +31,14 @@ inline void multiply_strip(std::int64_t depth, const T* __restrict left, Left st
     constexpr int vectors = Panel<T>::vectors;
     constexpr int lanes = Simd<T>::lanes;
     Vector<T> sum[strip][vectors] = {};
+    if constexpr (accumulate) {
+        // C is wanted only after the sum: the time of the loop hides its way from memory.
+#pragma GCC unroll 8
+        for (int i = 0; i < strip; ++i) {
+            __builtin_prefetch(c + i * c_stride, 1);
+            __builtin_prefetch(c + i * c_stride + lanes, 1);
+        }
+    }
     for (std::int64_t k = 0; k < depth; ++k) {
         Vector<T> line[vectors];
 #pragma GCC unroll 4

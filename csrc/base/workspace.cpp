@@ -4,23 +4,30 @@
 #include <utility>
 
 #include "base/checked_size.h"
+#include "base/scratch_pool.h"
 
 namespace ipse {
 
 Workspace::Workspace(std::int64_t bytes) {
-    if (bytes > 0) {
+    bytes_ = bytes;
+    data_ = scratch_pool::take(bytes_);
+    if (data_ == nullptr && bytes > 0) {
         data_ = ::operator new(static_cast<std::size_t>(bytes), std::align_val_t{alignment});
     }
 }
 
 Workspace::~Workspace() {
-    ::operator delete(data_, std::align_val_t{alignment});
+    if (data_ != nullptr && !scratch_pool::keep(data_, bytes_)) {
+        ::operator delete(data_, std::align_val_t{alignment});
+    }
 }
 
-Workspace::Workspace(Workspace&& other) noexcept : data_(std::exchange(other.data_, nullptr)) {}
+Workspace::Workspace(Workspace&& other) noexcept
+    : data_(std::exchange(other.data_, nullptr)), bytes_(std::exchange(other.bytes_, 0)) {}
 
 Workspace& Workspace::operator=(Workspace&& other) noexcept {
     std::swap(data_, other.data_);
+    std::swap(bytes_, other.bytes_);
     return *this;
 }
 

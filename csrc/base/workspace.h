@@ -28,6 +28,7 @@ public:
 
 private:
     void* data_ = nullptr;
+    std::int64_t bytes_ = 0;
 };
 
 }  // namespace ipse

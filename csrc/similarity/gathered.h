@@ -30,6 +30,13 @@ struct Reader {
         return read<T>(line[column * matrix.col_stride]);
     }
 
+    // row[index] . other, in eight running sums, so that the compiler may use vectors; always in
+    // this order.
+    T dot(std::int64_t index, const T* other) const noexcept {
+        const S* line = row(index);
+        return matrix.col_stride == 1 ? dot(line, other, 1) : dot(line, other, matrix.col_stride);
+    }
+
     // sum += weight * row[index]
     void add_row(std::int64_t index, T weight, T* sum) const noexcept {
         const S* line = row(index);
@@ -42,6 +49,24 @@ struct Reader {
         for (std::int64_t d = 0; d < matrix.cols; ++d) {
             sum[d] += weight * at(line, d);
         }
+    }
+
+private:
+    // `stride` is a constant to the compiler where rows are contiguous.
+    __attribute__((always_inline)) T dot(const S* line, const T* other,
+                                         std::int64_t stride) const noexcept {
+        T sums[8] = {};
+        std::int64_t d = 0;
+        for (; d + 8 <= matrix.cols; d += 8) {
+            for (int lane = 0; lane < 8; ++lane) {
+                sums[lane] += other[d + lane] * read<T>(line[(d + lane) * stride]);
+            }
+        }
+        for (; d < matrix.cols; ++d) {
+            sums[0] += other[d] * read<T>(line[d * stride]);
+        }
+        return ((sums[0] + sums[1]) + (sums[2] + sums[3])) +
+               ((sums[4] + sums[5]) + (sums[6] + sums[7]));
     }
 };
 
@@ -60,20 +85,7 @@ void gathered_dot(const GatheredRequest& request) {
         T* out = static_cast<T*>(request.out.data) + row * request.k;
         for (std::int64_t j = 0; j < request.k; ++j) {
             const std::int64_t index = request.indices[row * request.k + j];
-            // Eight running sums, so that the compiler may use vectors; always in this order.
-            T sums[8] = {};
-            const S* other = index < 0 ? nullptr : y.row(index);
-            std::int64_t d = 0;
-            for (; index >= 0 && d + 8 <= depth; d += 8) {
-                for (int lane = 0; lane < 8; ++lane) {
-                    sums[lane] += line[d + lane] * y.at(other, d + lane);
-                }
-            }
-            for (; index >= 0 && d < depth; ++d) {
-                sums[0] += line[d] * y.at(other, d);
-            }
-            out[j] = ((sums[0] + sums[1]) + (sums[2] + sums[3])) +
-                     ((sums[4] + sums[5]) + (sums[6] + sums[7]));
+            out[j] = index < 0 ? T{0} : y.dot(index, line);
         }
     });
 }

@@ -190,11 +190,11 @@ private:
 
     double replace(std::int64_t c) noexcept {
         T* to = centroid(c);
-        const double scale =
-            1.0 / (request_.spherical ? length(c) : static_cast<double>(total_counts_[0][c]));
+        const double divisor =
+            request_.spherical ? length(c) : static_cast<double>(total_counts_[0][c]);
         double movement = 0.0;
         for (std::int64_t d = 0; d < d_; ++d) {
-            const T value = static_cast<T>(total(c, d) * scale);
+            const T value = static_cast<T>(total(c, d) / divisor);
             const double apart = static_cast<double>(value) - static_cast<double>(to[d]);
             movement += apart * apart;
             to[d] = value;

@@ -100,28 +100,41 @@ private:
     Shares<T> scores_;
 };
 
+namespace detail {
+
+// `stride` is a constant to the compiler where rows are contiguous.
+template <class T>
+__attribute__((always_inline)) inline double squared_difference(const T* line, std::int64_t stride,
+                                                                const T* other,
+                                                                std::int64_t depth) noexcept {
+    // Eight running sums, so that the compiler may use vectors; always in this order.
+    double sums[8] = {};
+    std::int64_t d = 0;
+    for (; d + 8 <= depth; d += 8) {
+        for (int lane = 0; lane < 8; ++lane) {
+            const double apart = static_cast<double>(line[(d + lane) * stride]) -
+                                 static_cast<double>(other[d + lane]);
+            sums[lane] += apart * apart;
+        }
+    }
+    for (; d < depth; ++d) {
+        const double apart = static_cast<double>(line[d * stride]) - static_cast<double>(other[d]);
+        sums[0] += apart * apart;
+    }
+    return ((sums[0] + sums[1]) + (sums[2] + sums[3])) +
+           ((sums[4] + sums[5]) + (sums[6] + sums[7]));
+}
+
+}  // namespace detail
+
 // |points[row] - centroid|^2 by differences, in double.
 template <class T>
 inline double squared_distance(const StridedMatrix& points, std::int64_t row,
                                const T* centroid) noexcept {
     const T* line = static_cast<const T*>(points.data) + row * points.row_stride;
-    // Eight running sums, so that the compiler may use vectors; always in this order.
-    double sums[8] = {};
-    std::int64_t d = 0;
-    for (; d + 8 <= points.cols; d += 8) {
-        for (int lane = 0; lane < 8; ++lane) {
-            const double apart = static_cast<double>(line[(d + lane) * points.col_stride]) -
-                                 static_cast<double>(centroid[d + lane]);
-            sums[lane] += apart * apart;
-        }
-    }
-    for (; d < points.cols; ++d) {
-        const double apart =
-            static_cast<double>(line[d * points.col_stride]) - static_cast<double>(centroid[d]);
-        sums[0] += apart * apart;
-    }
-    return ((sums[0] + sums[1]) + (sums[2] + sums[3])) +
-           ((sums[4] + sums[5]) + (sums[6] + sums[7]));
+    return points.col_stride == 1
+               ? detail::squared_difference(line, 1, centroid, points.cols)
+               : detail::squared_difference(line, points.col_stride, centroid, points.cols);
 }
 
 }  // namespace ipse::IPSE_ISA

@@ -77,7 +77,8 @@ inline void pack_rows(const StridedMatrix& from, Metric metric, Operand operand,
     } else if (metric == Metric::l2) {
         T* last = to + from.cols * rows;
         for (int r = 0; r < rows; ++r) {
-            last[r] = operand == Operand::row ? T{-1} : own[r];
+            // own - own: 0, or NaN in a row that is not finite, which is then at no distance.
+            last[r] = operand == Operand::row ? own[r] - own[r] - T{1} : own[r];
         }
         for (std::int64_t i = 0; i < from.cols * rows && operand == Operand::row; ++i) {
             to[i] *= 2;

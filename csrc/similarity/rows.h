@@ -1,8 +1,10 @@
-// Running along one row of a matrix in whole registers: reading it, its maximum, sums.
+// Running along one row of a matrix in whole registers: reading it, its maximum, sums,
+// exponentials.
 #pragma once
 
 #include <cstdint>
 
+#include "base/exp.h"
 #include "base/half.h"
 #include "base/matrix.h"
 #include "base/simd.h"
@@ -95,19 +97,35 @@ inline T row_maximum(const T* row, std::int64_t count) noexcept {
 #pragma GCC unroll 4
         for (int c = 0; c < chains; ++c) {
             const Vector<T> value = load(row + k + c * lanes);
-            best[c] = value > best[c] ? value : best[c];
+            best[c] = larger<T>(value, best[c]);
         }
     }
-    T largest = row[0];
-    for (const Vector<T>& chain : best) {
-        for (int lane = 0; lane < lanes; ++lane) {
-            largest = chain[lane] > largest ? chain[lane] : largest;
-        }
-    }
+    T largest =
+        largest_lane<T>(larger<T>(larger<T>(best[0], best[1]), larger<T>(best[2], best[3])));
     for (; k < count; ++k) {
         largest = row[k] > largest ? row[k] : largest;
     }
     return largest;
+}
+
+// e^((x - max x) * inverse_temperature) into `to`; returns the sum. x and to may be one row.
+template <class T>
+double exponentials(const T* x, std::int64_t count, T inverse_temperature, T* to) noexcept {
+    const T largest = row_maximum(x, count);
+    double total = 0.0;
+    for (std::int64_t begin = 0; begin < count; begin += row_block) {
+        const std::int64_t end = count - begin < row_block ? count : begin + row_block;
+        Vector<T> sum{};
+        for_vectors<T>(begin, end, [&](std::int64_t k, const auto& lanes) {
+            // The difference comes before the temperature: it is exact near the maximum.
+            const Vector<T> a = (lanes.load(x + k, largest) - largest) * inverse_temperature;
+            const Vector<T> e = lanes.or_zero(exponential<T>(a));
+            lanes.store(to + k, e);
+            sum += e;
+        });
+        total += sum_of_lanes<T>(sum);
+    }
+    return total;
 }
 
 // Row `index` of a matrix as contiguous values of the compute type: in place where it is
@@ -134,14 +152,23 @@ inline const T* read_row(const StridedMatrix& from, std::int64_t index, T* room)
     return room;
 }
 
-// Writes contiguous values of the compute type to a row of a C-ordered matrix.
+// Where to compute row `index` of a C-ordered result: in place where it has the compute type,
+// else in `room`, from which finish_row converts it.
 template <class T>
-inline void write_row(const T* values, const StridedMatrix& to, std::int64_t index) noexcept {
+inline T* result_row(const StridedMatrix& to, std::int64_t index, T* room) noexcept {
+    const bool in_place = to.dtype == (sizeof(T) == 8 ? DType::float64 : DType::float32);
+    return in_place ? static_cast<T*>(to.data) + index * to.row_stride : room;
+}
+
+template <class T>
+inline void finish_row(const T* values, const StridedMatrix& to, std::int64_t index) noexcept {
     visit_dtype(to.dtype, [&](auto storage) {
         using S = decltype(storage);
         S* row = static_cast<S*>(to.data) + index * to.row_stride;
-        for (std::int64_t k = 0; k < to.cols; ++k) {
-            row[k] = write<S>(values[k]);
+        if (static_cast<const void*>(row) != values) {
+            for (std::int64_t k = 0; k < to.cols; ++k) {
+                row[k] = write<S>(values[k]);
+            }
         }
     });
 }

@@ -135,8 +135,7 @@ public:
         adopt(0);
         for (std::int64_t c = 1; c < request_.count; ++c) {
             if (!(total_ > 0.0)) {
-                request_.indices[c] = first_unpicked();  // fewer different points than centres
-                picked_.closest()[request_.indices[c]] = -1;
+                request_.indices[c] = first_unpicked(c);  // fewer different points than centres
                 continue;
             }
             for (std::int64_t i = 0; i < trials_; ++i) {
@@ -227,10 +226,11 @@ private:
         return best;
     }
 
-    std::int64_t first_unpicked() const noexcept {
+    // Of the points that are none of the first `count` picks.
+    std::int64_t first_unpicked(std::int64_t count) const noexcept {
         for (std::int64_t p = 0;; ++p) {
-            bool picked = picked_.closest()[p] < 0;
-            for (std::int64_t c = 0; c < request_.count && !picked; ++c) {
+            bool picked = false;
+            for (std::int64_t c = 0; c < count && !picked; ++c) {
                 picked = request_.indices[c] == p;
             }
             if (!picked) {

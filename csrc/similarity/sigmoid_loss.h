@@ -44,7 +44,7 @@ public:
     }
 
     void gradient(const SigmoidGradientRequest& request) {
-        const TileGradient<T> products(left_, right_, false, plan_.slots(),
+        const TileGradient<T> products(left_, right_, plan_,
                                        request.grad_rows.part[0].data != nullptr,
                                        request.grad_columns.part[0].data != nullptr);
         parallel_for(plan_.slots(), threads_, [&](std::int64_t item, int) {

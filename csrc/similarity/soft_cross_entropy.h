@@ -47,26 +47,6 @@ struct MixedTarget {
     }
 };
 
-// e^((x - max x) * inverse_temperature) into `to`; returns the sum. x and to may be one row.
-template <class T>
-double exponentials(const T* x, std::int64_t count, T inverse_temperature, T* to) noexcept {
-    const T largest = row_maximum(x, count);
-    double total = 0.0;
-    for (std::int64_t begin = 0; begin < count; begin += row_block) {
-        const std::int64_t end = count - begin < row_block ? count : begin + row_block;
-        Vector<T> sum{};
-        for_vectors<T>(begin, end, [&](std::int64_t k, const auto& lanes) {
-            // The difference comes before the temperature: it is exact near the maximum.
-            const Vector<T> a = (lanes.load(x + k, largest) - largest) * inverse_temperature;
-            const Vector<T> e = lanes.or_zero(exponential<T>(a));
-            lanes.store(to + k, e);
-            sum += e;
-        });
-        total += sum_of_lanes<T>(sum);
-    }
-    return total;
-}
-
 // The cross-entropy of one student row.
 template <class T>
 double row_loss(const T* student, std::int64_t count, T inverse_temperature,
@@ -89,17 +69,17 @@ double row_loss(const T* student, std::int64_t count, T inverse_temperature,
     return target.mass * std::log(total) - product;
 }
 
-// The gradient of row_loss times `grad`; `room` may not be the student's row.
+// The gradient of row_loss times `grad` into `to`, which is not the student's row.
 template <class T>
 void row_gradient(const T* student, std::int64_t count, T inverse_temperature,
-                  const MixedTarget<T>& target, double grad, T* room) noexcept {
-    const double total = exponentials(student, count, inverse_temperature, room);
+                  const MixedTarget<T>& target, double grad, T* to) noexcept {
+    const double total = exponentials(student, count, inverse_temperature, to);
     const double step = grad * static_cast<double>(inverse_temperature);
     const T own = static_cast<T>(step * target.mass / total);
     const T other = static_cast<T>(step);
     for_vectors<T>(0, count, [&](std::int64_t k, const auto& lanes) {
-        const Vector<T> e = lanes.load(room + k, T{0});
-        lanes.store(room + k, own * e - other * target.at(k, lanes));
+        const Vector<T> e = lanes.load(to + k, T{0});
+        lanes.store(to + k, own * e - other * target.at(k, lanes));
     });
 }
 
@@ -135,15 +115,16 @@ public:
         run(
             [&](std::int64_t sample, int view, const T* student, const MixedTarget<T>& target,
                 T* room) {
+                const double grad = static_cast<double>(element(grad_losses, view, sample));
+                T* to = result_row(grads[view], sample, room);
                 if (target.count == 0) {
                     for (std::int64_t k = 0; k < prototypes_; ++k) {
-                        room[k] = T{0};
+                        to[k] = T{0};
                     }
                 } else {
-                    const double grad = static_cast<double>(element(grad_losses, view, sample));
-                    row_gradient(student, prototypes_, student_scale(), target, grad, room);
+                    row_gradient(student, prototypes_, student_scale(), target, grad, to);
                 }
-                write_row(room, grads[view], sample);
+                finish_row(to, grads[view], sample);
             },
             grads);
     }
@@ -157,6 +138,9 @@ private:
     // work(sample, view, student row, its target, room for a row) for all that is wanted.
     template <class Work>
     void run(const Work& work, const StridedMatrix* grads) const noexcept {
+        if (samples_ == 0) {
+            return;
+        }
         const T* center =
             request_.center.data == nullptr ? nullptr : read_row(request_.center, 0, center_[0]);
         // Long enough to hide the handing out, short enough to keep all threads busy.

@@ -51,8 +51,8 @@ public:
           column_room_(pattern_.symmetric() ? 0 : room(sides_.right().rows())),
           weights_(1, 4 * (row_room_ + column_room_)),
           tiles_(plan_.slots(), TilePlan<T>::scratch_elements()),
-          gradient_(sides_.left(), sides_.right(), pattern_.symmetric(), plan_.slots(),
-                    wanted(request.grad_rows), wanted(request.grad_columns)) {
+          gradient_(sides_.left(), sides_.right(), plan_, wanted(request.grad_rows),
+                    wanted(request.grad_columns)) {
         prepare(side(false), sides_.left().rows(), forward_.row_sums, request.row_weights);
         const LogitWeights<T> rows = side(false);
         for (std::int64_t i = 0; i < sides_.left().rows(); ++i) {
@@ -110,7 +110,7 @@ private:
             to.scale[i] = static_cast<T>(scale);
             to.offset[i] = empty ? T{0} : static_cast<T>(offset);
             to.weight[i] = static_cast<T>(
-                shift_.possible && !empty ? weight * std::exp(shift - offset) : weight);
+                shift_.shared && !empty ? weight * std::exp(shift - offset) : weight);
         }
     }
 
@@ -136,7 +136,7 @@ private:
     template <bool hidden, bool both>
     void weigh(const SimilarityTile<T>& tile, const LogitWeights<T>& rows,
                const LogitWeights<T>& columns) const noexcept {
-        if (shift_.possible) {
+        if (shift_.shared) {
             weigh_shared<hidden, both>(tile, rows, columns);
         } else {
             weigh_own<hidden, both>(tile, rows, columns);
@@ -197,7 +197,7 @@ private:
     int threads_;
     Sides<T> sides_;
     Pattern pattern_;
-    SharedShift<T> shift_;
+    Shift<T> shift_;
     TilePlan<T> plan_;
     bool both_ways_;
     std::int64_t row_room_;

@@ -32,29 +32,37 @@ private:
 
 // A softmax needs its logits shifted by about their maximum, or exp leaves the range of T.
 //
-// Where the scale is one number and no logit can exceed 35 in size, one shift serves every row
-// and column: e^70 times any number of terms stays in range, and so does e^-70. Then an
-// exponential is shared by the row and the column it belongs to, and no maximum is looked
-// for. The shift is the first row's similarity with itself, computed as the product computes
-// it: for equal rows every shifted logit is exactly 0.
+// Where no logit can exceed 35 in size, any similarity in range will do in the maximum's
+// place: e^70 times any number of terms stays in range, and so does e^-70. It is the first
+// row's with itself, computed as the product computes it: for equal rows every shifted logit
+// is exactly 0. With one scale for all rows, an exponential is then shared by the row and the
+// column it belongs to.
 template <class T>
-struct SharedShift {
+struct Shift {
     static constexpr double limit = 35.0;
-    bool possible = false;
+    bool bounded = false;  // no maxima are looked for
+    bool shared = false;   // and one exponential serves row and column
     T scale = T{1};
     T reference = T{0};
 
-    SharedShift(const SoftmaxRequest& request, const Sides<T>& sides) noexcept {
-        if (request.scale_per_row) {
-            return;
-        }
-        const double size = request.scale[0] < 0.0 ? -request.scale[0] : request.scale[0];
-        possible = size * sides.left().largest_norm() * sides.right().largest_norm() < limit;
+    Shift(const SoftmaxRequest& request, const Sides<T>& sides) noexcept {
+        const double size = largest_scale(request, sides.left().rows());
+        bounded = size * sides.left().largest_norm() * sides.right().largest_norm() < limit;
+        shared = bounded && !request.scale_per_row;
         scale = static_cast<T>(request.scale[0]);
-        reference = possible ? self_similarity(sides.left()) : T{0};
+        reference = bounded ? self_similarity(sides.left()) : T{0};
     }
 
 private:
+    static double largest_scale(const SoftmaxRequest& request, std::int64_t rows) noexcept {
+        double largest = 0.0;
+        for (std::int64_t i = 0; i < (request.scale_per_row ? rows : 1); ++i) {
+            const double size = request.scale[i] < 0.0 ? -request.scale[i] : request.scale[i];
+            largest = size > largest || size != size ? size : largest;
+        }
+        return largest;
+    }
+
     static T self_similarity(const UnitRows<T>& rows) noexcept {
         const T* line = rows.line(0);
         T total{0};

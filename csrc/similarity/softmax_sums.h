@@ -16,7 +16,7 @@ namespace ipse::IPSE_ISA {
 // Running sums of one direction in one slot, each as long as the direction, padded.
 template <class T>
 struct RunningSums {
-    T* top = nullptr;       // largest logit so far; unused with a shared shift
+    T* top = nullptr;       // what logits are shifted by: the largest so far, or fixed
     T* sum = nullptr;       // of exp(logit - top)
     T* mean = nullptr;      // of exp(logit - top) * similarity
     T* positive = nullptr;  // of the positives' similarities
@@ -86,11 +86,15 @@ private:
             sums_[slot][i] = T{0};
         }
         for (std::int64_t i = 0; i < row_room_; ++i) {
-            rows.top[i] = -std::numeric_limits<T>::infinity();
+            rows.top[i] = first_top(rows.scale[i]);
         }
         for (std::int64_t i = 0; i < column_room_; ++i) {
-            columns.top[i] = -std::numeric_limits<T>::infinity();
+            columns.top[i] = first_top(columns.scale[i]);
         }
+    }
+
+    T first_top(T scale) const noexcept {
+        return shift_.bounded ? shift_.reference * scale : -std::numeric_limits<T>::infinity();
     }
 
     void add(const SimilarityTile<T>& tile, int slot) const noexcept {
@@ -126,12 +130,14 @@ private:
     template <bool hidden, bool both, bool mean>
     void add_with(const SimilarityTile<T>& tile, const RunningSums<T>& rows,
                   const RunningSums<T>& columns, T* tops) const noexcept {
-        if (shift_.possible) {
+        if (shift_.shared) {
             add_shared<hidden, both, mean>(tile, rows, columns);
-        } else {
-            raise_tops<hidden, both>(tile, rows, columns, tops);
-            add_own<hidden, both, mean>(tile, rows, columns);
+            return;
         }
+        if (!shift_.bounded) {
+            raise_tops<hidden, both>(tile, rows, columns, tops);
+        }
+        add_own<hidden, both, mean>(tile, rows, columns);
     }
 
     // One exponential for the row and the column.
@@ -282,26 +288,26 @@ private:
     }
 
     void finish_one(bool column, std::int64_t i, double* to) const noexcept {
-        double top = static_cast<double>(shift_.reference) * static_cast<double>(shift_.scale);
-        if (!shift_.possible) {
-            top = -std::numeric_limits<double>::infinity();
-            for (int slot = 0; slot < plan_.slots(); ++slot) {
-                const double other = static_cast<double>(running(slot, column).top[i]);
-                top = other > top ? other : top;
-            }
+        double top = -std::numeric_limits<double>::infinity();
+        for (int slot = 0; slot < plan_.slots(); ++slot) {
+            const double other = static_cast<double>(running(slot, column).top[i]);
+            top = other > top ? other : top;
         }
         double sum = 0.0;
         double mean = 0.0;
         double positive = 0.0;
         for (int slot = 0; slot < plan_.slots(); ++slot) {
             const RunningSums<T> sums = running(slot, column);
-            const double factor =
-                shift_.possible ? 1.0 : std::exp(static_cast<double>(sums.top[i]) - top);
             if (sums.sum[i] != T{0}) {
+                const double factor =
+                    shift_.bounded ? 1.0 : std::exp(static_cast<double>(sums.top[i]) - top);
                 sum += static_cast<double>(sums.sum[i]) * factor;
                 mean += static_cast<double>(sums.mean[i]) * factor;
             }
             positive += static_cast<double>(sums.positive[i]);
+        }
+        if (shift_.shared) {  // the shift itself, not rounded to T
+            top = static_cast<double>(shift_.reference) * static_cast<double>(shift_.scale);
         }
         to[logsumexp_column] =
             sum == 0.0 ? -std::numeric_limits<double>::infinity() : top + std::log(sum);
@@ -313,7 +319,7 @@ private:
     int threads_;
     Sides<T> sides_;
     Pattern pattern_;
-    SharedShift<T> shift_;
+    Shift<T> shift_;
     TilePlan<T> plan_;
     bool both_ways_;
     std::int64_t row_room_;

@@ -5,7 +5,7 @@
 
 #include "base/multiply.h"
 #include "base/parallel.h"
-#include "base/shares.h"
+#include "base/workspace.h"
 #include "similarity/tiles.h"
 #include "similarity/unit_rows.h"
 
@@ -23,92 +23,150 @@ struct TileByColumns {
     static constexpr std::int64_t depth = tile_stride<T>;
 };
 
-// Gradients by the unit rows, added up separately in each slot.
+// Gradients by the unit rows, added up separately in each slot: for the rows that its tiles
+// touch and for all columns, or, where rows and columns are one, for all from its first on.
 template <class T>
 class TileGradient {
+    // Rows of the right factor at a time: a panel of them (16 KiB) stays in L1 while all
+    // strips of the tile pass.
+    static constexpr std::int64_t chunk = 128;
+
 public:
-    TileGradient(const UnitRows<T>& left, const UnitRows<T>& right, bool symmetric, int slots,
+    TileGradient(const UnitRows<T>& left, const UnitRows<T>& right, const TilePlan<T>& plan,
                  bool want_left, bool want_right)
         : left_(left),
           right_(right),
-          symmetric_(symmetric),
-          slots_(slots),
-          width_(left.padded_depth()),
-          left_elements_(want_left ? (padded_rows<T>(left.rows()) + Panel<T>::rows) * width_ : 0),
-          right_elements_(want_right && !symmetric
-                              ? (padded_rows<T>(right.rows()) + Panel<T>::rows) * width_
-                              : 0),
-          sums_(slots, left_elements_ + right_elements_) {}
+          slots_(plan.slots()),
+          symmetric_(plan.upper()),
+          want_left_(want_left),
+          want_right_(want_right && !symmetric_),
+          width_(left.padded_depth()) {
+        std::int64_t total = 0;
+        for (int slot = 0; slot < slots_; ++slot) {
+            Part& rows = rows_[slot];
+            plan.slot_rows(slot, rows.first, rows.last);
+            if (symmetric_) {  // a tile on the diagonal may begin left of its first row
+                rows.first = plan.first_column(rows.first);
+                rows.last = left.rows();
+            }
+            columns_[slot].last = right.rows();
+            total += place(rows, want_left_, total);
+            total += place(columns_[slot], want_right_, total);
+        }
+        sums_ = Workspace::elements(total, sizeof(T));
+    }
 
     void clear(int slot) const noexcept {
-        for (std::int64_t i = 0; i < left_elements_ + right_elements_; ++i) {
-            sums_[slot][i] = T{0};
-        }
-    }
-
-    void add(const SimilarityTile<T>& tile, int slot) const noexcept {
-        T* left = sums_[slot];
-        T* right = symmetric_ ? left : left + left_elements_;
-        if (left_elements_ > 0) {
-            multiply(tile.data, TileByRows<T>{}, tile.rows, tile.cols, right_.line(tile.col),
-                     right_.leading(), left + tile.row * width_);
-        }
-        if (symmetric_ ? left_elements_ > 0 : right_elements_ > 0) {
-            multiply(tile.data, TileByColumns<T>{}, tile.cols, tile.rows, left_.line(tile.row),
-                     left_.leading(), right + tile.col * width_);
-        }
-    }
-
-    // Adds the slots' sums into the first and hands each row to its side.
-    void write(const Stack& grad_left, const Stack& grad_right, int threads) const noexcept {
-        if (left_elements_ > 0) {
-            write_side(left_, 0, grad_left, threads);
-        }
-        if (right_elements_ > 0) {
-            write_side(right_, left_elements_, grad_right, threads);
-        }
-    }
-
-private:
-    // to[i][d] += sum over k of left(i, k) * right[k][d].
-    template <class Left>
-    void multiply(const T* left, Left step, std::int64_t rows, std::int64_t depth, const T* right,
-                  std::int64_t right_stride, T* to) const noexcept {
-        for (std::int64_t i = 0; i < rows; i += Panel<T>::strip) {
-            for (std::int64_t d = 0; d < width_; d += Panel<T>::rows) {
-                multiply_strip<T, true>(depth, left + i * step.row, step, right + d, right_stride,
-                                        to + i * width_ + d, width_);
+        for (const Part& part : {rows_[slot], columns_[slot]}) {
+            T* to = data() + part.offset;
+            for (std::int64_t i = 0; i < part.elements; ++i) {
+                to[i] = T{0};
             }
         }
     }
 
-    void write_side(const UnitRows<T>& side, std::int64_t offset, const Stack& to,
+    void add(const SimilarityTile<T>& tile, int slot) const noexcept {
+        const Part& rows = rows_[slot];
+        const Part& columns = symmetric_ ? rows : columns_[slot];
+        if (want_left_) {
+            multiply(tile.data, TileByRows<T>{}, tile.rows, tile.cols, right_.line(tile.col),
+                     right_.leading(), line(rows, tile.row));
+        }
+        if (symmetric_ ? want_left_ : want_right_) {
+            multiply(tile.data, TileByColumns<T>{}, tile.cols, tile.rows, left_.line(tile.row),
+                     left_.leading(), line(columns, tile.col));
+        }
+    }
+
+    // Adds the slots' sums up and hands each row to its side.
+    void write(const Stack& grad_left, const Stack& grad_right, int threads) const noexcept {
+        if (want_left_) {
+            write_side(left_, rows_, grad_left, threads);
+        }
+        if (want_right_) {
+            write_side(right_, columns_, grad_right, threads);
+        }
+    }
+
+private:
+    // Lines [first, last) of one side, kept from element `offset` on.
+    struct Part {
+        std::int64_t first = 0;
+        std::int64_t last = 0;
+        std::int64_t offset = 0;
+        std::int64_t elements = 0;
+    };
+
+    std::int64_t place(Part& part, bool wanted, std::int64_t offset) const noexcept {
+        part.offset = offset;
+        // Strips and panels overhang the last line.
+        part.elements = wanted ? (part.last - part.first + 2 * Panel<T>::rows) * width_ : 0;
+        return part.elements;
+    }
+
+    T* data() const noexcept { return static_cast<T*>(sums_.data()); }
+
+    T* line(const Part& part, std::int64_t row) const noexcept {
+        return data() + part.offset + (row - part.first) * width_;
+    }
+
+    // to[i][d] += sum over k of left(i, k) * right[k][d].
+    template <class Left>
+    void multiply(const T* left, Left step, std::int64_t rows, std::int64_t depth, const T* right,
+                  std::int64_t right_stride, T* to) const noexcept {
+        for (std::int64_t k = 0; k < depth; k += chunk) {
+            const std::int64_t count = depth - k < chunk ? depth - k : chunk;
+            for (std::int64_t d = 0; d < width_; d += Panel<T>::rows) {
+                for (std::int64_t i = 0; i < rows; i += Panel<T>::strip) {
+                    multiply_strip<T, true>(count, left + i * step.row + k * step.depth, step,
+                                            right + k * right_stride + d, right_stride,
+                                            to + i * width_ + d, width_);
+                }
+            }
+        }
+    }
+
+    void write_side(const UnitRows<T>& side, const Part* parts, const Stack& to,
                     int threads) const noexcept {
         parallel_for(panel_count<T>(side.rows()), threads, [&](std::int64_t panel, int) {
             const std::int64_t first = panel * Panel<T>::rows;
             const std::int64_t last =
                 side.rows() < first + Panel<T>::rows ? side.rows() : first + Panel<T>::rows;
             for (std::int64_t row = first; row < last; ++row) {
-                T* sum = sums_[0] + offset + row * width_;
-                for (int slot = 1; slot < slots_; ++slot) {
-                    const T* other = sums_[slot] + offset + row * width_;
-                    for (std::int64_t d = 0; d < side.depth(); ++d) {
-                        sum[d] += other[d];
-                    }
-                }
-                side.write_gradient(row, sum, to);
+                side.write_gradient(row, total(parts, row, side.depth()), to);
             }
         });
     }
 
+    // The sum over the slots, in the first one that has the row: every row is in one.
+    const T* total(const Part* parts, std::int64_t row, std::int64_t depth) const noexcept {
+        T* sum = nullptr;
+        for (int slot = 0; slot < slots_; ++slot) {
+            if (row < parts[slot].first || row >= parts[slot].last) {
+                continue;
+            }
+            T* const other = line(parts[slot], row);
+            if (sum == nullptr) {
+                sum = other;
+                continue;
+            }
+            for (std::int64_t d = 0; d < depth; ++d) {
+                sum[d] += other[d];
+            }
+        }
+        return sum;
+    }
+
     const UnitRows<T>& left_;
     const UnitRows<T>& right_;
-    bool symmetric_;
     int slots_;
+    bool symmetric_;
+    bool want_left_;
+    bool want_right_;
     std::int64_t width_;
-    std::int64_t left_elements_;
-    std::int64_t right_elements_;
-    Shares<T> sums_;
+    Part rows_[TilePlan<T>::most_slots];
+    Part columns_[TilePlan<T>::most_slots];
+    Workspace sums_;
 };
 
 }  // namespace ipse::IPSE_ISA

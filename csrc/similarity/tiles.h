@@ -45,7 +45,8 @@ public:
     // upper: visit only tiles that reach above the diagonal of a square matrix.
     TilePlan(std::int64_t rows, std::int64_t cols, bool upper, int threads) noexcept
         : rows_(rows), cols_(cols), upper_(upper) {
-        const int wanted = 2 * threads > most_slots ? most_slots : (threads > 1 ? 2 * threads : 1);
+        int wanted = threads > 1 ? 2 * threads : 1;
+        wanted = wanted > most_slots ? most_slots : wanted;
         while (visited() < 8 * wanted && (tile_rows_ > 32 || tile_panels_ > 2)) {
             if (2 * tile_rows_ > tile_panels_ * Panel<T>::rows || tile_panels_ <= 2) {
                 tile_rows_ /= 2;
@@ -62,6 +63,28 @@ public:
 
     static constexpr std::int64_t scratch_elements() noexcept {
         return (128 + Panel<T>::strip) * tile_stride<T>;
+    }
+
+    // Where the tiles of a row of tiles begin.
+    std::int64_t first_column(std::int64_t row) const noexcept {
+        return upper_ ? row / tile_cols() * tile_cols() : 0;
+    }
+
+    // Rows [first, last) that the tiles of a slot touch.
+    void slot_rows(int slot, std::int64_t& first, std::int64_t& last) const noexcept {
+        const std::int64_t begin = visited() * slot / slots_;
+        const std::int64_t end = visited() * (slot + 1) / slots_;
+        first = rows_;
+        last = 0;
+        std::int64_t number = 0;
+        for (std::int64_t row = 0; row < rows_; row += tile_rows_) {
+            const std::int64_t before = number;
+            number += tiles_in_row(row);
+            if (before < end && number > begin) {
+                first = row < first ? row : first;
+                last = row + tile_rows_ < rows_ ? row + tile_rows_ : rows_;
+            }
+        }
     }
 
     // Calls visit(tile) for each tile of a slot, similarities filled in.
@@ -85,17 +108,16 @@ public:
 private:
     std::int64_t tile_cols() const noexcept { return tile_panels_ * Panel<T>::rows; }
 
-    std::int64_t first_column(std::int64_t row) const noexcept {
-        return upper_ ? row / tile_cols() * tile_cols() : 0;
-    }
-
     std::int64_t visited() const noexcept {
         std::int64_t count = 0;
         for (std::int64_t row = 0; row < rows_; row += tile_rows_) {
-            const std::int64_t rest = cols_ - first_column(row);
-            count += (rest + tile_cols() - 1) / tile_cols();
+            count += tiles_in_row(row);
         }
         return count;
+    }
+
+    std::int64_t tiles_in_row(std::int64_t row) const noexcept {
+        return (cols_ - first_column(row) + tile_cols() - 1) / tile_cols();
     }
 
     SimilarityTile<T> compute(std::int64_t row, std::int64_t col, const UnitRows<T>& left,

@@ -36,15 +36,17 @@ struct TopkPlan {
     TopkPlan(std::int64_t row_count, std::int64_t column_count, std::int64_t best,
              int threads) noexcept
         : rows(row_count), columns(column_count), k(best) {
-        // Blocks of 128 rows, smaller where the buffers of so many rows would leave L2.
+        // Blocks of 128 rows, smaller where the buffers of so many rows would leave L2 or the
+        // matrix has too few tiles for the threads.
         std::int64_t panels = padded_rows<T>(128) / Panel<T>::rows;
+        panels = panel_count<T>(rows) < panels ? panel_count<T>(rows) : panels;
         while (panels > 1 && (panels * Panel<T>::rows * capacity() > 128 * 1024 ||
-                              blocks(panels) < 2 * threads)) {
+                              blocks(panels) * tiles() < 2 * threads)) {
             panels = (panels + 1) / 2;
         }
         block_rows = panels * Panel<T>::rows;
         const std::int64_t wanted = (4 * threads - 1) / blocks(panels) + 1;
-        ranges = blocks(panels) >= 2 * threads ? 1 : (wanted < tiles() ? wanted : tiles());
+        ranges = blocks(panels) >= 4 * threads ? 1 : (wanted < tiles() ? wanted : tiles());
         packed_ahead = blocks(panels) > 1;
     }
 

@@ -14,7 +14,15 @@ from ipse.evaluation.ood import (
     require_disjoint,
 )
 from ipse.evaluation.ood_metrics import DetectionMetrics, aupr, auroc, detection_metrics, fpr_at_tpr
-from ipse.evaluation.pictures import Picture, embedding, loss_curve, matrices, png, spreads
+from ipse.evaluation.phases import balanced_weights, fine_tune, video_macro_f1
+from ipse.evaluation.pictures import (
+    Picture,
+    embedding,
+    loss_curve,
+    matrices,
+    png,
+    spreads,
+)
 from ipse.evaluation.report import render_report
 from ipse.evaluation.result import Result, Scores
 from ipse.evaluation.table import Table
@@ -30,10 +38,12 @@ __all__ = [
     "Table",
     "aupr",
     "auroc",
+    "balanced_weights",
     "detection_metrics",
     "embedding",
     "encode_all",
     "extract",
+    "fine_tune",
     "fit_linear_probe",
     "fpr_at_tpr",
     "knn_score",
@@ -49,5 +59,6 @@ __all__ = [
     "require_disjoint",
     "score",
     "spreads",
+    "video_macro_f1",
     "weighted_knn",
 ]

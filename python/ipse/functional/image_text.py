@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 import ipse.ops  # noqa: F401  # registers torch.ops.ipse.*
+from ipse.ops.similarity import contrast_loss
 
 __all__ = ["clip_loss", "siglip_loss"]
 
@@ -43,9 +44,7 @@ def clip_loss(
     """
     scale = logit_scale if isinstance(logit_scale, Tensor) else None
     constant = 0.0 if isinstance(logit_scale, Tensor) else float(logit_scale)
-    inputs = (image, text) if scale is None else (image, text, scale)
-    keep = torch.is_grad_enabled() and any(t.requires_grad for t in inputs)
-    loss, _, _ = torch.ops.ipse.clip(image, text, scale, constant, image.shape[0], keep)
+    loss = contrast_loss("clip", image, text, scale, constant, image.shape[0])
     if isinstance(logit_bias, Tensor) and logit_bias.requires_grad:
         loss = loss + 0.0 * logit_bias.to(loss.dtype).sum()  # its gradient is zero, not missing
     return loss

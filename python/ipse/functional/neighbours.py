@@ -52,7 +52,8 @@ def topk_similarity(
         metric: ``"cosine"``: the product of rows divided by max(norm, 1e-12);
             ``"dot"``: the plain product; ``"l2"``: the squared Euclidean distance, smallest
             first, computed as ``|x|^2 - 2 x.y + |y|^2`` (so its rounding error is relative to
-            the squared norms, not to the distance) and never below 0.
+            the squared norms, not to the distance) and never below 0; NaN for a row of x
+            that is not finite.
         row_ids, column_ids: (N,) and (K,) integers; a column with the row's id is left out.
             Leave-one-out: the sample's own entry and its copies.
         row_labels, column_labels: (N,) and (K,) integers; only columns with the row's label

@@ -8,6 +8,7 @@ from torch import Tensor
 
 import ipse.ops  # noqa: F401  # registers torch.ops.ipse.*
 from ipse.ops import similarity_formulas as formulas
+from ipse.ops.similarity import contrast_loss
 
 __all__ = [
     "SimilaritySums",
@@ -26,10 +27,6 @@ def inverse_temperature(name: str, temperature: float | Tensor) -> tuple[Tensor 
     if not abs(temperature) >= 1e-8:
         raise ValueError(f"{name}: temperature must be at least 1e-8 in size, got {temperature}")
     return None, 1.0 / temperature
-
-
-def _will_differentiate(*inputs: Tensor | None) -> bool:
-    return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in inputs)
 
 
 def _each_view(scale: Tensor | None, samples: int, views: int) -> Tensor | None:
@@ -148,10 +145,7 @@ def ntxent_loss(
         if view.shape != z1.shape:
             shapes = f"{tuple(z1.shape)} and {tuple(view.shape)}"
             raise ValueError(f"ntxent_loss: all views must have the same shape, got {shapes}")
-    loss, _, _ = torch.ops.ipse.ntxent(
-        z1, others, scale, constant, z1.shape[0], _will_differentiate(z1, others, scale)
-    )
-    return loss
+    return contrast_loss("ntxent", z1, others, scale, constant, z1.shape[0])
 
 
 def dcl_loss(
@@ -186,10 +180,7 @@ def dcl_loss(
     samples = z1.shape[0]
     scale = _each_view(scale, samples, 2)
     if positive_weights is None:
-        loss, _, _ = torch.ops.ipse.dcl(
-            z1, z2, scale, constant, samples, _will_differentiate(z1, z2, scale)
-        )
-        return loss
+        return contrast_loss("dcl", z1, z2, scale, constant, samples)
     if positive_weights.shape != (samples,):
         raise ValueError(
             f"dcl_loss: positive_weights must have shape ({samples},), "
@@ -278,10 +269,7 @@ def info_nce_loss(
     scale, constant = inverse_temperature("info_nce_loss", temperature)
     samples = query.shape[0]
     if negatives is None:
-        loss, _, _ = torch.ops.ipse.info_nce(
-            query, key, scale, constant, samples, _will_differentiate(query, key, scale)
-        )
-        return loss
+        return contrast_loss("info_nce", query, key, scale, constant, samples)
     if query.shape != key.shape:
         shapes = f"{tuple(query.shape)} and {tuple(key.shape)}"
         raise ValueError(f"info_nce_loss: query and key must have the same shape, got {shapes}")

@@ -61,6 +61,8 @@ def supcon_loss(
     _check(features, labels, mask, contrast_mode, reduction)
     batch, views = features.shape[:2]
     stacked = features.flatten(2).transpose(0, 1).flatten(0, 1)  # view by view
+    if stacked.dtype in (torch.bfloat16, torch.float16):
+        stacked = stacked.float()  # so that its two gradients are added before they are rounded
     anchors = stacked if contrast_mode == "all" else stacked[:batch]
     sums = similarity_logsumexp(
         anchors,
@@ -69,7 +71,6 @@ def supcon_loss(
         normalize=False,
         exclude="self",
     ).logsumexp
-    stacked, anchors = stacked.to(sums.dtype), anchors.to(sums.dtype)
     if mask is None:
         count, target = _class_targets(stacked, labels, batch, views, len(anchors))
     else:

@@ -1,6 +1,11 @@
-"""Rows of all processes in one batch, with the gradient that belongs to them."""
+"""Rows of all processes in one batch, with the gradient that belongs to them.
 
-from typing import Any
+The derivative of every collective here is its transpose: that of the sum, over the ranks, of
+what each rank differentiates. A loss that is the same on all W ranks therefore has W times
+the gradient of one process, which DistributedDataParallel's average over ranks expects.
+"""
+
+from typing import Any, Literal
 
 import torch
 import torch.distributed as dist
@@ -16,6 +21,52 @@ def require_distributed(name: str, gather_distributed: bool) -> None:
         )
 
 
+# How a loss sees the rows of other processes: not at all, all at once, or one rank at a time.
+Gather = bool | Literal["ring"]
+
+
+def check_gather(name: str, gather_distributed: Gather) -> Gather:
+    """Returns the mode; raises ValueError for an unknown one, or without torch.distributed."""
+    if not (isinstance(gather_distributed, bool) or gather_distributed == "ring"):
+        raise ValueError(
+            f"{name}: gather_distributed must be False, True or 'ring', got {gather_distributed!r}"
+        )
+    require_distributed(name, bool(gather_distributed))
+    return gather_distributed
+
+
+def world_size() -> int:
+    """Number of processes; 1 without an initialised process group."""
+    if not dist.is_available() or not dist.is_initialized():
+        return 1
+    return dist.get_world_size()
+
+
+def check_world(name: str, rank: int, size: int) -> None:
+    """Raises ValueError unless ``rank`` and ``size`` are those of the process group."""
+    if world_size() != size:
+        raise ValueError(
+            f"{name}: world_size must be that of the process group, {world_size()}, got {size}"
+        )
+    if dist.get_rank() != rank:
+        raise ValueError(
+            f"{name}: rank must be that of this process, {dist.get_rank()}, got {rank}"
+        )
+
+
+def row_counts(rows: int, device: torch.device) -> list[int]:
+    """How many rows each rank has, in rank order."""
+    own = torch.tensor([rows], device=device)
+    counts = [torch.empty_like(own) for _ in range(dist.get_world_size())]
+    dist.all_gather(counts, own)
+    return [int(count) for count in counts]
+
+
+def sum_over_ranks(value: Tensor) -> Tensor:
+    """The sum of a tensor of one shape over all processes; differentiable."""
+    return value if world_size() == 1 else _SumOverRanks.apply(value)
+
+
 def gather_rows(view: Tensor) -> Tensor:
     """All processes' rows of ``view``, in rank order: (N_1 + ... + N_W, ...).
 
@@ -24,19 +75,14 @@ def gather_rows(view: Tensor) -> Tensor:
     batch, which is what DistributedDataParallel's average over W ranks expects.
     Without an initialised process group, or with one process, returns ``view``.
     """
-    if not dist.is_available() or not dist.is_initialized() or dist.get_world_size() == 1:
-        return view
-    return _GatherRows.apply(view)
+    return view if world_size() == 1 else _GatherRows.apply(view)
 
 
 class _GatherRows(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, view: Tensor) -> Tensor:
         # The lengths travel first: all_gather of unequal tensors would hang or garble.
-        own = torch.tensor([view.shape[0]], device=view.device)
-        lengths = [torch.empty_like(own) for _ in range(dist.get_world_size())]
-        dist.all_gather(lengths, own)
-        rows = [int(length) for length in lengths]
+        rows = row_counts(view.shape[0], view.device)
         rank = dist.get_rank()
         ctx.first, ctx.rows = sum(rows[:rank]), rows[rank]
 
@@ -63,3 +109,15 @@ class _SumRows(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         return gather_rows(grad), None, None
+
+
+class _SumOverRanks(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, value: Tensor) -> Tensor:
+        total = value.contiguous().clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        return sum_over_ranks(grad)

@@ -6,6 +6,13 @@ from torch import Tensor
 SMALLEST = 1e-8
 
 
+def per_anchor(temperature: float | Tensor, samples: int, views: int) -> float | Tensor:
+    """One temperature for each of the stacked views' rows, where each sample has its own."""
+    if isinstance(temperature, Tensor) and temperature.dim() == 1 and len(temperature) == samples:
+        return temperature.repeat(views)
+    return temperature
+
+
 def check_temperature(name: str, temperature: float | Tensor) -> float | Tensor:
     """Returns the temperature; raises ValueError if it is (almost) zero."""
     if isinstance(temperature, Tensor):

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ipse.losses._batch_sums import is_split
+from ipse.losses._gather import Gather, gather_rows
+
 
 @dataclass(frozen=True)
 class TemperatureRule:
@@ -52,14 +55,14 @@ class TemperatureRule:
         swing = self.eta_init - self.eta_min
         return self.eta_min + swing * math.cos(math.pi * epoch / (2 * max_epoch))
 
-    def warn_if_unreachable(self, name: str, negatives: int) -> None:
+    def warn_if_unreachable(self, name: str, negatives: int, stacklevel: int) -> None:
         """No softmax over n negatives is further than log n from uniform."""
         if self.rho > math.log(negatives):
             warnings.warn(
                 f"{name}: rho={self.rho} cannot be reached with {negatives} negatives "
                 f"(log {negatives} = {math.log(negatives):.3g}): every temperature will sink "
                 f"to tau_min={self.tau_min}",
-                stacklevel=4,
+                stacklevel=stacklevel,
             )
 
 
@@ -100,28 +103,53 @@ class TemperatureState(nn.Module):
         values, counts = index.unique(return_counts=True)
         if len(values) != len(index):
             twice = int(values[counts > 1][0])
-            raise ValueError(f"{name}: index must have no duplicates, got {twice} twice")
+            raise ValueError(f"{name}: index must have no duplicates, got {twice} more than once")
 
-    @torch.no_grad()
-    def averages(self, index: Tensor, log_g: Tensor) -> Tensor:
-        """(V, B) log of the moving average, one for each view, after the new ``log_g`` (V, B)."""
+    def step(
+        self,
+        index: Tensor,
+        logsumexp: Tensor,
+        mean: Tensor,
+        negatives: int,
+        eta: float | None,
+        gather: Gather,
+    ) -> tuple[Tensor, Tensor]:
+        """The negatives' part of the loss of V views of B samples; moves their state.
+
+        Args:
+            index: (B,) samples.
+            logsumexp: (V, B) log of the sum over the negatives of exp(h / tau).
+            mean: (V, B) softmax mean of h.
+            negatives: how many there were.
+            eta: step size of tau; None leaves the state as it is.
+            gather: whether other ranks' samples move their state here, too.
+
+        Returns:
+            Two (V, B) tensors: one whose gradient by h_ij is the algorithm's,
+            ``exp(h_ij / tau_i) / (s_i negatives)``, and the objective ``tau (log s + rho)``.
+        """
+        log_g = logsumexp.detach() - math.log(negatives)
+        log_s = self._averages(index, log_g)
+        tau = self.tau[index].to(log_g.dtype)
+        if eta is not None:
+            moves = torch.stack([log_g, log_s, mean.detach()]).transpose(0, 2)  # (B, V, 3)
+            if is_split(gather):
+                index, moves = gather_rows(index), gather_rows(moves)
+            g, averages, means = moves.transpose(0, 2)
+            self._move(index, g, averages, means, eta)
+        weight = tau * (log_g - log_s).exp()
+        return weight * logsumexp, tau * (log_s + self.rule.rho)
+
+    def _averages(self, index: Tensor, log_g: Tensor) -> Tensor:
+        """(V, B) log of the moving average after the new ``log_g``: one for each view."""
         gamma = self.rule.gamma
         old = self.log_s[index].to(log_g.dtype)
         kept = math.log1p(-gamma) if gamma < 1 else -math.inf
         moved = torch.logaddexp(old + kept, log_g + math.log(gamma))
         return torch.where(old == -math.inf, log_g, moved)
 
-    @torch.no_grad()
-    def update(self, index: Tensor, log_g: Tensor, log_s: Tensor, mean: Tensor, eta: float) -> None:
-        """Stores the averages and takes one momentum step on the temperatures.
-
-        Args:
-            index: (B,) samples.
-            log_g: (V, B) log of the batch's mean of exp(S / tau).
-            log_s: (V, B) the averages that followed from it.
-            mean: (V, B) softmax mean of S.
-            eta: step size.
-        """
+    def _move(self, index: Tensor, log_g: Tensor, log_s: Tensor, mean: Tensor, eta: float) -> None:
+        """Stores the averages and takes one momentum step on the temperatures."""
         rule = self.rule
         tau = self.tau[index].to(log_g.dtype)
         divergence = log_s + rule.rho - (log_g - log_s).exp() * mean / tau

@@ -3,7 +3,8 @@
 from torch import Tensor, nn
 
 from ipse.functional import info_nce_loss
-from ipse.losses._gather import gather_rows, require_distributed
+from ipse.losses._batch_sums import batch_mean, batch_sums, is_split
+from ipse.losses._gather import Gather, check_gather
 from ipse.losses._temperature import check_temperature
 
 __all__ = ["InfoNCELoss"]
@@ -15,19 +16,22 @@ class InfoNCELoss(nn.Module):
     Args:
         temperature: divides the cosine similarities. A tensor or ``nn.Parameter`` receives
             a gradient.
-        gather_distributed: the loss of the batch of all processes together. The keys of all
-            ranks are then negatives; negatives that are passed in are each rank's own.
+        gather_distributed: the loss of the batch of all processes together, as in
+            :class:`NTXentLoss`, ``"ring"`` included: the keys of all ranks are negatives.
+            Negatives that are passed in stay with the queries of their rank: a queue is the
+            same on all ranks, and a query's own negatives are nobody else's.
 
     Raises:
         ValueError: ``temperature`` within 1e-8 of zero, or ``gather_distributed`` without
             torch.distributed.
     """
 
-    def __init__(self, temperature: float | Tensor = 0.1, gather_distributed: bool = False) -> None:
+    def __init__(
+        self, temperature: float | Tensor = 0.1, gather_distributed: Gather = False
+    ) -> None:
         super().__init__()
-        require_distributed("InfoNCELoss", gather_distributed)
         self.temperature = check_temperature("InfoNCELoss", temperature)
-        self.gather_distributed = gather_distributed
+        self.gather_distributed = check_gather("InfoNCELoss", gather_distributed)
 
     def forward(self, query: Tensor, key: Tensor, negatives: Tensor | None = None) -> Tensor:
         """The scalar loss of (N, D) queries and keys.
@@ -35,9 +39,14 @@ class InfoNCELoss(nn.Module):
         ``negatives``: None for the other keys of the batch, (K, D) for all queries, or
         (N, K, D) for each query its own; see :func:`ipse.functional.info_nce_loss`.
         """
-        if self.gather_distributed and negatives is None:
-            query, key = gather_rows(query), gather_rows(key)
-        return info_nce_loss(query, key, negatives, self.temperature)
+        samples, gather = query.shape[0], self.gather_distributed
+        if not is_split(gather) or negatives is not None:
+            loss = info_nce_loss(query, key, negatives, self.temperature)
+            return batch_mean(loss * samples, gather, samples) if is_split(gather) else loss
+        sums = batch_sums(
+            query, key, self.temperature, exclude="none", samples=samples, gather=gather
+        )
+        return batch_mean(sums.logsumexp - sums.total / self.temperature, gather)
 
     def extra_repr(self) -> str:
         return f"temperature={self.temperature}, gather_distributed={self.gather_distributed}"

@@ -1,12 +1,10 @@
 """iSogCLR: contrastive learning with one temperature per sample, as a module."""
 
-import math
-
 import torch
 from torch import Tensor, nn
 
-from ipse.functional import similarity_logsumexp
-from ipse.losses._gather import require_distributed
+from ipse.losses._batch_sums import batch_mean, batch_sums, is_split
+from ipse.losses._gather import Gather, check_gather, gather_rows
 from ipse.losses._temperature_state import TemperatureRule, TemperatureState
 
 __all__ = ["ISogCLRLoss"]
@@ -32,8 +30,8 @@ class ISogCLRLoss(nn.Module):
             ``"const"``; ``"cosine"``: a quarter wave from ``eta_init`` down to ``eta_min``;
             ``"exp"``: times ``eta_exp_gamma`` each epoch, down to ``eta_min``.
         beta_u: weight of the new gradient in the temperatures' momentum.
-        gather_distributed: the loss of the batch of all processes together; the state then
-            changes identically on each.
+        gather_distributed: the loss of the batch of all processes together, as in
+            :class:`NTXentLoss`, ``"ring"`` included; the state changes alike on all ranks.
 
     Raises:
         ValueError: arguments out of range, or ``gather_distributed`` without
@@ -58,10 +56,9 @@ class ISogCLRLoss(nn.Module):
         beta_u: float = 0.5,
         eta_sched: str = "const",
         eta_exp_gamma: float = 0.8,
-        gather_distributed: bool = False,
+        gather_distributed: Gather = False,
     ) -> None:
         super().__init__()
-        require_distributed("ISogCLRLoss", gather_distributed)
         rule = TemperatureRule(
             gamma=gamma,
             tau_init=tau_init,
@@ -79,10 +76,10 @@ class ISogCLRLoss(nn.Module):
         if N < 1:
             raise ValueError(f"ISogCLRLoss: N must be at least 1, got {N}")
         if bsz is not None and bsz > 1:
-            rule.warn_if_unreachable("ISogCLRLoss", 2 * bsz - 2)
+            rule.warn_if_unreachable("ISogCLRLoss", 2 * bsz - 2, stacklevel=3)
         self.rule = rule
         self.state = TemperatureState(N, rule)
-        self.gather_distributed = gather_distributed
+        self.gather_distributed = check_gather("ISogCLRLoss", gather_distributed)
 
     @property
     def tau(self) -> Tensor:
@@ -107,39 +104,42 @@ class ISogCLRLoss(nn.Module):
         of ``tau (log s + rho) - positive similarity``.
         """
         z1, z2 = self._views(z1, z2)
-        samples = z1.shape[0]
+        samples, gather = z1.shape[0], self.gather_distributed
         self.state.check("ISogCLRLoss", index, samples)
-        self.state.check_unique("ISogCLRLoss", index)
-        negatives = 2 * samples - 2
-        self.rule.warn_if_unreachable("ISogCLRLoss", negatives)
+        everybody = gather_rows(index) if is_split(gather) else index
+        self.state.check_unique("ISogCLRLoss", everybody)
+        negatives = 2 * len(everybody) - 2
+        if not negatives:
+            raise ValueError("ISogCLRLoss: the batch must have at least 2 samples, got 1")
+        self.rule.warn_if_unreachable("ISogCLRLoss", negatives, stacklevel=5)
+        eta = self.rule.eta("ISogCLRLoss", epoch, max_epoch) if self.training else None
 
-        tau = self.tau[index].repeat(2)
-        sums = similarity_logsumexp(
-            torch.cat([z1, z2]), None, tau, exclude="sample", samples=samples
+        sums = batch_sums(
+            torch.cat([z1, z2]),
+            None,
+            self.tau[index].repeat(2),
+            exclude="sample",
+            samples=samples,
+            gather=gather,
         )
-        log_g = (sums.logsumexp.detach() - math.log(negatives)).view(2, samples)
-        log_s = self.state.averages(index, log_g)
-        if self.training:
-            eta = self.rule.eta("ISogCLRLoss", epoch, max_epoch)
-            self.state.update(index, log_g, log_s, sums.mean.view(2, samples), eta)
-
-        tau = tau.to(log_g.dtype)
-        # d(surrogate)/dS_ij = exp(S_ij / tau_i) / (s_i M B): the softmax times this.
-        weight = tau * (log_g - log_s).exp().flatten()
-        surrogate = (weight * sums.logsumexp - sums.positives).sum() / samples
-        objective = tau * (log_s.flatten() + self.rule.rho) - sums.positives.detach()
-        return surrogate + (objective.sum() / samples - surrogate.detach())
+        by_view = (2, samples)
+        surrogate, objective = self.state.step(
+            index, sums.logsumexp.view(by_view), sums.mean.view(by_view), negatives, eta, gather
+        )
+        # Both are per sample and sum over its views, hence the count.
+        gradient = batch_mean(surrogate - sums.total.view(by_view), gather, samples)
+        value = batch_mean(objective - sums.total.detach().view(by_view), gather, samples)
+        return gradient + (value - gradient).detach()
 
     def _views(self, z1: Tensor, z2: Tensor | None) -> tuple[Tensor, Tensor]:
-        if z2 is None:
-            if z1.dim() != 3 or z1.shape[1] != 2:
-                raise ValueError(
-                    f"ISogCLRLoss: z1 without z2 must be (N, 2, D), got shape {tuple(z1.shape)}"
-                )
-            z1, z2 = z1.unbind(1)
-        if len(z1) < 2:
-            raise ValueError(f"ISogCLRLoss: the batch must have at least 2 samples, got {len(z1)}")
-        return z1, z2
+        if z2 is not None:
+            return z1, z2
+        if z1.dim() != 3 or z1.shape[1] != 2:
+            raise ValueError(
+                f"ISogCLRLoss: z1 without z2 must be (N, 2, D), got shape {tuple(z1.shape)}"
+            )
+        first, second = z1.unbind(1)
+        return first, second
 
     def extra_repr(self) -> str:
         rule = self.rule

@@ -102,7 +102,7 @@ class MemoryQueue(nn.Module):
         self.flush()
         if torch.is_grad_enabled() and query.requires_grad:
             loan = _Loan()
-            query = _EndLoan.apply(query, loan)
+            query = _EndLoan.apply(query, loan, weakref.ref(self))
             self._loans.append(weakref.ref(loan))
         return query, self.features.detach()
 
@@ -225,11 +225,16 @@ class _EndLoan(torch.autograd.Function):
     """The identity on a loss's query: its backward runs after that of the loss."""
 
     @staticmethod
-    def forward(ctx: Any, query: Tensor, loan: _Loan) -> Tensor:
-        ctx.loan = loan
+    def forward(
+        ctx: Any, query: Tensor, loan: "_Loan", queue: "weakref.ref[MemoryQueue]"
+    ) -> Tensor:
+        ctx.loan, ctx.queue = loan, queue
         return query.view_as(query)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         ctx.loan = None
-        return grad, None
+        queue = ctx.queue()
+        if queue is not None and not queue._on_loan():
+            queue.flush()
+        return grad, None, None

@@ -8,8 +8,9 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from ipse.functional import info_nce_loss, ntxent_loss
-from ipse.losses._gather import gather_rows, require_distributed
-from ipse.losses._temperature import check_temperature
+from ipse.losses._batch_sums import batch_mean, batch_sums, is_split
+from ipse.losses._gather import Gather, check_gather
+from ipse.losses._temperature import check_temperature, per_anchor
 from ipse.losses.memory_queue import MemoryQueue
 
 __all__ = ["NTXentLoss"]
@@ -31,7 +32,10 @@ class NTXentLoss(nn.Module):
             batch that passes the end of the bank goes on at its start.)
         gather_distributed: the loss of the batch of all processes together: W ranks with N
             rows each give the value and, after DistributedDataParallel's average, the
-            gradient of one process with W N rows; the bank takes the rows of all ranks.
+            gradient of one process with W N rows; each rank computes its own anchors, and
+            the bank takes the rows of all ranks. ``"ring"`` sends the columns from rank to
+            rank instead of gathering them: memory no longer grows with W (differentiable
+            once).
 
     Raises:
         ValueError: ``temperature`` within 1e-8 of zero, an impossible ``memory_bank_size``,
@@ -50,12 +54,11 @@ class NTXentLoss(nn.Module):
         self,
         temperature: float | Tensor = 0.5,
         memory_bank_size: int | Sequence[int] = 0,
-        gather_distributed: bool = False,
+        gather_distributed: Gather = False,
     ) -> None:
         super().__init__()
-        require_distributed("NTXentLoss", gather_distributed)
         self.temperature = check_temperature("NTXentLoss", temperature)
-        self.gather_distributed = gather_distributed
+        self.gather_distributed = check_gather("NTXentLoss", gather_distributed)
         size = (memory_bank_size,) if isinstance(memory_bank_size, int) else (*memory_bank_size,)
         if (
             len(size) not in (1, 2)
@@ -79,9 +82,23 @@ class NTXentLoss(nn.Module):
                 )
             return self._against_the_bank(out0, out1)
         views = [out0, out1, *more]
-        if self.gather_distributed:
-            views = [gather_rows(view) for view in views]
-        return ntxent_loss(views[0], views[1], self.temperature, extra_views=views[2:])
+        if is_split(self.gather_distributed):
+            return self._split_over_ranks(views)
+        return ntxent_loss(out0, out1, self.temperature, extra_views=more)
+
+    def _split_over_ranks(self, views: list[Tensor]) -> Tensor:
+        samples = views[0].shape[0]
+        temperature = per_anchor(self.temperature, samples, len(views))
+        sums = batch_sums(
+            torch.cat(views),
+            None,
+            temperature,
+            exclude="self",
+            samples=samples,
+            gather=self.gather_distributed,
+        )
+        positives = sums.total / temperature / (len(views) - 1)
+        return batch_mean(sums.logsumexp - positives, self.gather_distributed)
 
     def _against_the_bank(self, out0: Tensor, out1: Tensor) -> Tensor:
         if self.memory_bank is None:
@@ -93,7 +110,8 @@ class NTXentLoss(nn.Module):
         )
         if out0.requires_grad:
             self.memory_bank.enqueue(normalize(out1.detach().float(), dim=1))
-        return loss
+        samples = out0.shape[0]
+        return batch_mean(loss * samples, self.gather_distributed, samples)
 
     def _make_bank(self, dim: int) -> MemoryQueue:
         return MemoryQueue(

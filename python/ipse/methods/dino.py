@@ -20,8 +20,9 @@ import torch
 from torch import Tensor
 
 from ipse.data import Batch
-from ipse.methods._stand_ins import DINOLoss, Prototypes, ema_update
+from ipse.losses import DINOLoss
 from ipse.methods._two_views import TwoViewConfig, TwoViewMethod
+from ipse.nn import WeightNormLinear, ema_update
 from ipse.training import frozen_copy, option, projector
 
 __all__ = ["DINO", "DINOConfig"]
@@ -31,9 +32,10 @@ __all__ = ["DINO", "DINOConfig"]
 class DINOConfig(TwoViewConfig):
     """Settings of DINO, with defaults for small images on a CPU.
 
-    The paper's own, for ImageNet, are AdamW, batch 1024, 65536 prototypes and momentum from 0.996.
-    Warm-up and frozen steps are given as parts of the run, since fixed numbers would be all of a
-    short one.
+    The paper's own, for ImageNet, are AdamW, batch 1024, 65536 prototypes, momentum from 0.996 and
+    teacher temperatures from 0.04 to 0.07. A run of some hundred steps needs a faster average, or
+    the teacher never speaks up. Warm-up and frozen steps are given as parts of the run, since
+    fixed numbers would be all of a short one.
     """
 
     slug: ClassVar[str] = "dino"
@@ -41,16 +43,16 @@ class DINOConfig(TwoViewConfig):
     prototypes: int = option(128, "number of prototypes", minimum=2)
     student_temperature: float = option(0.1, "divides the student's scores", minimum=1e-3)
     teacher_temperature: float = option(
-        0.07, "divides the teacher's scores after the warm-up", minimum=1e-3
+        0.05, "divides the teacher's scores after the warm-up", minimum=1e-3
     )
     first_teacher_temperature: float = option(
-        0.04, "divides the teacher's scores at the start", minimum=1e-3
+        0.03, "divides the teacher's scores at the start", minimum=1e-3
     )
     teacher_warmup: float = option(
         0.5, "part of the steps during which that rises", minimum=0, maximum=1
     )
     momentum: float = option(
-        0.99, "part of the teacher that each step keeps at the start; at the end 1", maximum=1
+        0.95, "part of the teacher that each step keeps at the start; at the end 1", maximum=1
     )
     center_momentum: float = option(
         0.9, "part of the centre that each step keeps", minimum=0, maximum=1
@@ -75,15 +77,20 @@ class DINO(TwoViewMethod[DINOConfig]):
     def build_heads(self) -> None:
         config = self.config
         self.projector = projector(self.encoder.features, config.hidden, config.dimension)
-        self.prototypes = Prototypes(config.dimension, config.prototypes)
+        self.prototypes = WeightNormLinear(config.dimension, config.prototypes)
         self.teacher_encoder = frozen_copy(self.encoder)
         self.teacher_projector = frozen_copy(self.projector)
         self.teacher_prototypes = frozen_copy(self.prototypes)
-        self.loss = DINOLoss(config.prototypes)
+        self.loss = DINOLoss(
+            config.prototypes,
+            student_temp=config.student_temperature,
+            center_momentum=config.center_momentum,
+        )
 
     def step(self, batch: Batch, generator: torch.Generator) -> Mapping[str, Tensor]:
         views = self.two_views(batch.images, generator)
-        self.prototypes.requires_grad_(self.steps_done >= self.config.frozen * self.total_steps)
+        thawed = self.steps_done >= self.config.frozen * self.total_steps
+        self.prototypes.direction.requires_grad_(thawed)
         with torch.no_grad():
             taught = [self.teacher_scores(view) for view in views]
         foreseen = [self.prototypes(self.projector(self.encoder(view))) for view in views]

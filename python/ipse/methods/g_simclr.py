@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from ipse.data import DataError, ImageData, OneClusterPerBatchSampler
 from ipse.evaluation import Picture, spreads
+from ipse.functional import kmeans
 from ipse.methods.simclr import SimCLR, SimCLRConfig
 from ipse.training import (
     ConfigError,
@@ -46,7 +47,7 @@ class GSimCLRConfig(SimCLRConfig):
 
     slug: ClassVar[str] = "g-simclr"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "fashion-mnist": {"epochs": 20, "train_size": 10000}
+        "fashion-mnist": {"epochs": 20, "train_size": 10000, "autoencoder_epochs": 5}
     }
 
     epochs: int = option(100, "passes over the training samples", minimum=1)
@@ -219,8 +220,15 @@ def _read(path: Path, samples: int) -> Tensor:
 
 
 def cluster(embeddings: Tensor, count: int, seed: int) -> Tensor:
-    """k-means clusters of embeddings [N, D]: int64 tensor [N] of labels below `count`."""
-    from sklearn.cluster import KMeans
+    """k-means clusters of embeddings [N, D]: int64 tensor [N] of labels below `count`.
 
-    found = KMeans(count, n_init=1, random_state=seed).fit(embeddings.numpy())
-    return torch.from_numpy(found.labels_).long()
+    Raises:
+        DataError: Some clusters stay empty, since too many images have the same embedding.
+    """
+    labels = kmeans(embeddings, count, seed=seed).labels
+    found = len(labels.unique())
+    if found < count:
+        raise DataError(
+            f"embeddings: must differ enough for {count} clusters, but only {found} have images"
+        )
+    return labels

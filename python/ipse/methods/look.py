@@ -23,10 +23,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ipse.data import Batch
-from ipse.losses import MemoryQueue
-from ipse.methods._look_stand_in import leave_one_out_knn_loss
-from ipse.methods._stand_ins import ema_update
+from ipse.losses import LeaveOneOutKNNLoss
 from ipse.methods._two_views import TwoViewConfig, TwoViewMethod
+from ipse.nn import ema_update
 from ipse.training import frozen_copy, option, projector
 
 __all__ = ["LOOK", "LOOKConfig"]
@@ -76,46 +75,24 @@ class LOOK(TwoViewMethod[LOOKConfig]):
         self.projector = projector(self.encoder.features, config.hidden, config.dimension)
         self.key_encoder = frozen_copy(self.encoder)
         self.key_projector = frozen_copy(self.projector)
-        self.queue = MemoryQueue(config.queue, config.dimension, labels=True, ids=True)
+        self.loss = LeaveOneOutKNNLoss(
+            k=config.k,
+            temperature=config.temperature,
+            memory_size=config.queue,
+            feature_size=config.dimension,
+            force=config.force,
+        )
 
     def step(self, batch: Batch, generator: torch.Generator) -> Mapping[str, Tensor]:
         view1, view2 = self.two_views(batch.images, generator)
         self.update_key_network()
         with torch.no_grad():
             keys = F.normalize(self.key_projector(self.key_encoder(view2)), dim=1)
-        loss = self.vote_loss(self.embed(view1), keys, batch)
+        # The indices say whose an encoding is: without them an image's own earlier encoding would
+        # be its nearest neighbour, with the right label, and there would be nothing to learn.
+        loss = self.loss(self.embed(view1), batch.labels, batch.indices, keys)
         self.minimise(loss)
-        self.queue.enqueue(keys, batch.labels, batch.indices)
         return {"loss": loss.detach()}
-
-    def vote_loss(self, z: Tensor, keys: Tensor, batch: Batch) -> Tensor:
-        """The leave-one-out loss of embeddings z [N, D] among the batch's keys and the queue."""
-        memory, labels, ids = self.memory(keys, batch)
-        return leave_one_out_knn_loss(
-            z,
-            batch.labels,
-            memory,
-            labels,
-            k=min(self.config.k, len(memory)),
-            temperature=self.config.temperature,
-            # Without the ids an image's own earlier encoding would be its nearest neighbour, with
-            # the right label, and there would be nothing to learn.
-            ids=batch.indices,
-            memory_ids=ids,
-            force=self.config.force,
-        )
-
-    def memory(self, keys: Tensor, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        """Encodings, labels and sample ids of the batch and of all places of the queue in use."""
-        queued = self.queue.filled()
-        row_labels, row_ids = self.queue.row_labels, self.queue.row_ids
-        assert row_labels is not None
-        assert row_ids is not None
-        return (
-            torch.cat([keys, queued.to(keys)]),
-            torch.cat([batch.labels, row_labels[: len(queued)]]),
-            torch.cat([batch.indices, row_ids[: len(queued)]]),
-        )
 
     def embed(self, images: Tensor) -> Tensor:
         """Images [N, C, H, W] to embeddings [N, dimension]; the loss normalises them."""

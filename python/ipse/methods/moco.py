@@ -22,8 +22,8 @@ from torch.nn import functional as F
 
 from ipse.data import Batch
 from ipse.losses import InfoNCELoss, MemoryQueue
-from ipse.methods._stand_ins import ema_update
 from ipse.methods._two_views import TwoViewConfig, TwoViewMethod
+from ipse.nn import ema_update
 from ipse.training import frozen_copy, option, projector
 
 __all__ = ["MoCo", "MoCoConfig"]

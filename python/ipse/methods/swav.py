@@ -10,7 +10,6 @@ of Visual Features by Contrasting Cluster Assignments, arXiv 2006.09882, NeurIPS
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
@@ -19,8 +18,9 @@ import torch
 from torch import Tensor
 
 from ipse.data import Batch
-from ipse.methods._stand_ins import Prototypes, SwaVLoss
+from ipse.losses import SwaVLoss
 from ipse.methods._two_views import TwoViewConfig, TwoViewMethod
+from ipse.nn import Prototypes
 from ipse.training import option, projector
 
 __all__ = ["SwAV", "SwAVConfig"]
@@ -59,23 +59,17 @@ class SwAV(TwoViewMethod[SwAVConfig]):
 
     def build_heads(self) -> None:
         config = self.config
-        if config.batch_size < config.prototypes:
-            warnings.warn(
-                f"swav: {config.batch_size} samples per step cannot be shared out evenly among "
-                f"{config.prototypes} prototypes, the codes will be unstable; use a larger "
-                f"batch_size or fewer prototypes",
-                stacklevel=2,
-            )
         self.projector = projector(self.encoder.features, config.hidden, config.dimension)
         self.prototypes = Prototypes(config.dimension, config.prototypes)
-        self.loss = SwaVLoss(temperature=config.temperature)
+        self.loss = SwaVLoss(config.temperature, sinkhorn_epsilon=config.epsilon)
 
     def step(self, batch: Batch, generator: torch.Generator) -> Mapping[str, Tensor]:
         view1, view2 = self.two_views(batch.images, generator)
         # At first the features are noise, and prototypes that follow them would all meet.
         self.prototypes.requires_grad_(self.steps_done >= self.config.frozen * self.total_steps)
-        loss = self.loss([self.scores(view1), self.scores(view2)])
+        loss = self.loss([self.scores(view1), self.scores(view2)], []).squeeze()
         self.minimise(loss)
+        self.prototypes.normalize()
         return {"loss": loss.detach()}
 
     def scores(self, images: Tensor) -> Tensor:

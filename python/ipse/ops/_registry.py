@@ -107,3 +107,26 @@ def differentiate(
             for i, grad in zip(wanted, found, strict=True):
                 result[i] = grad
     return result
+
+
+def straight_to_kernel(*inputs: Tensor | None) -> bool:
+    """Whether nothing but autograd stands between this call and the CPU kernel.
+
+    A small loss spends as long in the dispatcher, which it passes twice in each direction, as
+    in its kernel (0.18 of 1.1 ms for NT-Xent at 2 x 256 x 128). Where no compiler, autocast,
+    tensor subclass or mode would see the operator, a plain autograd.Function calls the
+    kernel instead.
+    """
+    if (
+        torch.compiler.is_compiling()
+        or torch._C._is_tracing()
+        or torch.is_autocast_enabled("cpu")
+        or torch._C._len_torch_dispatch_stack() > 0
+        or torch._C._len_torch_function_stack() > 0
+        or torch._C._functorch.peek_interpreter_stack() is not None
+    ):
+        return False
+    return all(
+        t is None or (type(t) in (Tensor, torch.nn.Parameter) and t.device.type == "cpu")
+        for t in inputs
+    )

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ipse import _core
 from ipse.ops import prototype_formulas as formulas
-from ipse.ops._registry import COMPUTE_DTYPES, define, to_numpy
+from ipse.ops._registry import COMPUTE_DTYPES, define, differentiate, to_numpy
 
 # What each op calls in the core.
 CORE_FUNCTIONS = {
@@ -71,9 +71,14 @@ def _check_views(
         check_positive(name, "teacher_temperature", teacher_temperature)
     elif center is not None:
         raise ValueError(f"{name}: center needs a teacher_temperature: targets are probabilities")
-    if center is not None and center.shape != (1, first.shape[1]):
-        shape = (1, first.shape[1])
-        raise ValueError(f"{name}: center must be {shape}, got shape {tuple(center.shape)}")
+    if center is not None:
+        check_matrix(name, "center", center)
+        if center.shape != (1, first.shape[1]):
+            shape = (1, first.shape[1])
+            raise ValueError(f"{name}: center must be {shape}, got shape {tuple(center.shape)}")
+        if center.device != first.device:
+            devices = f"{first.device} and center {center.device}"
+            raise ValueError(f"{name}: all views must be on the same device, got {devices}")
     if len(pair_weights) != len(students) * len(targets):
         pairs = f"{len(students)} x {len(targets)}"
         raise ValueError(
@@ -216,30 +221,17 @@ def _setup_backward(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
 def _backward_backward(ctx: Any, gradients: list[Tensor | None]) -> tuple[Any, ...]:
     (grad, *students), targets, center = _saved(ctx)
     pair_weights, *temperatures = ctx.rest
-    create_graph = torch.is_grad_enabled()
-    # Aliases, not the tensors themselves: one view may have been made from another, and the
-    # derivative by each must stop at it. Constants need a gradient inside, too.
-    grad, *students = inner = [
-        t.view_as(t) if t.requires_grad and create_graph else t.detach().requires_grad_()
-        for t in (grad, *students)
-    ]
-    rows = _rows_of(pair_weights, targets)
     constants = [target.detach() for target in targets]
-    with torch.enable_grad():
+    rows = _rows_of(pair_weights, targets)
+
+    def gradient(grad: Tensor, *students: Tensor) -> tuple[Tensor, ...]:
         made = formulas.soft_cross_entropy_gradient(
             grad, students, constants, center, rows, *temperatures
         )
-        chosen = [
-            (mine, incoming)
-            for mine, incoming, want in zip(made, gradients, ctx.wanted, strict=True)
-            if want and incoming is not None
-        ]
-        if not chosen:
-            return None, [None] * len(students), [None] * len(targets), *[None] * 5
-        outputs, incoming_grads = zip(*chosen, strict=True)
-        by_grad, *by_students = torch.autograd.grad(
-            outputs, inner, incoming_grads, create_graph=create_graph, allow_unused=True
-        )
+        return tuple(made)
+
+    taken = [g if want else None for g, want in zip(gradients, ctx.wanted, strict=True)]
+    by_grad, *by_students = differentiate(gradient, [grad, *students], taken)
     return by_grad, by_students, [None] * len(targets), *[None] * 5
 
 

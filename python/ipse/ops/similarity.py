@@ -6,68 +6,38 @@ row) or else a number. The backward operators are themselves differentiable, thr
 formulas in ops/similarity_formulas.py.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ipse.ops import similarity_formulas as formulas
 from ipse.ops._checks import check_embeddings, check_scale, scale_tensor
-from ipse.ops._registry import COMPUTE_DTYPES, define, differentiate
-from ipse.ops.pairs import LOGSUMEXP, MEAN, POSITIVES, Array, Pairs, scale_array
+from ipse.ops._registry import COMPUTE_DTYPES, define, differentiate, straight_to_kernel
+from ipse.ops.contrasts import CONTRASTS, Contrast
+from ipse.ops.pairs import LOGSUMEXP, MEAN, POSITIVES, scale_array
 
-CORE_FUNCTIONS = dict.fromkeys(
-    ("ntxent", "dcl", "info_nce", "clip"), ("softmax_forward", "softmax_backward")
-)
-
-
-@dataclass(frozen=True)
-class Contrast:
-    """A loss that is a mean over rows of logsumexp minus positive logit.
-
-    Attributes:
-        one_side: rows and columns are one stack of views, instead of a side each.
-        exclude: what a row does not see; see Pairs.
-        normalize: embeddings are divided by their length.
-        both_ways: the mean of that over rows and that over columns.
-    """
-
-    name: str
-    arguments: tuple[str, str]
-    one_side: bool
-    exclude: str
-    normalize: bool = True
-    both_ways: bool = False
-
-    def pairs(self, x: Tensor, y: Tensor, scale: Array, samples: int) -> Pairs:
-        rows, columns = ((x, y), ()) if self.one_side else ((x,), (y,))
-        return Pairs(rows, columns, scale, self.normalize, self.exclude, samples)
-
-    def weights(self, x: Tensor, y: Tensor, samples: int) -> tuple[float, float]:
-        """Of each logsumexp, and of each positive logit."""
-        if not self.one_side:
-            return (0.5 if self.both_ways else 1.0) / x.shape[0], -1.0 / x.shape[0]
-        rows = x.shape[0] + y.shape[0]
-        others = rows // samples - 1
-        return 1.0 / rows, -1.0 / (rows * others)
-
-    def formula(self, x: Tensor, y: Tensor, scale: Tensor, samples: int) -> Tensor:
-        """The loss in plain PyTorch; scale is a scalar or one value for each row."""
-        of_rows, of_positives = self.weights(x, y, samples)
-        if self.one_side:
-            x, y = torch.cat([x, y]), None  # type: ignore[assignment]
-        sums, positives, _ = formulas.logsumexp(x, y, scale, self.normalize, self.exclude, samples)
-        loss = of_rows * sums.sum() + of_positives * (scale.to(sums.dtype) * positives).sum()
-        if self.both_ways:
-            columns, _, _ = formulas.logsumexp(y, x, scale, self.normalize, "none", 0)
-            loss = loss + of_rows * columns.sum()
-        return loss
+# "ntxent", "dcl", "info_nce" and "clip": the table in ops/contrasts.py.
+CORE_FUNCTIONS = {contrast.name: ("softmax_forward", "softmax_backward") for contrast in CONTRASTS}
 
 
 def _empty(like: Tensor) -> Tensor:
     return like.new_empty((0,), dtype=torch.float64)
+
+
+_STRAIGHT: dict[str, type[torch.autograd.Function]] = {}
+
+
+def contrast_loss(
+    name: str, x: Tensor, y: Tensor, scale: Tensor | None, constant: float, samples: int
+) -> Tensor:
+    """The loss ``name`` of this file, by the shortest way that is open."""
+    if straight_to_kernel(x, y, scale):
+        loss: Tensor = _STRAIGHT[name].apply(x, y, scale, constant, samples)
+        return loss
+    keep = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (x, y, scale))
+    loss, _, _ = getattr(torch.ops.ipse, name)(x, y, scale, constant, samples, keep)
+    return loss
 
 
 def _register_contrast(contrast: Contrast) -> None:
@@ -236,7 +206,7 @@ def _register_contrast(contrast: Contrast) -> None:
         return (*found, *[None] * (9 - len(found)))
 
     define(
-        f"{contrast.name}(Tensor x, Tensor y, Tensor? scale, float constant, int samples,"
+        f"{contrast.name}(Tensor x, Tensor y, Tensor? scale, float constant, SymInt samples,"
         " bool keep_sums) -> (Tensor loss, Tensor row_sums, Tensor column_sums)",
         cpu=forward_cpu,
         other=forward_other,
@@ -246,7 +216,7 @@ def _register_contrast(contrast: Contrast) -> None:
     )
     define(
         f"{contrast.name}_backward(Tensor grad, Tensor x, Tensor y, Tensor? scale,"
-        " Tensor row_sums, Tensor column_sums, float constant, int samples, bool[3] wanted)"
+        " Tensor row_sums, Tensor column_sums, float constant, SymInt samples, bool[3] wanted)"
         " -> (Tensor grad_x, Tensor grad_y, Tensor grad_scale)",
         cpu=backward_cpu,
         other=None,
@@ -257,13 +227,32 @@ def _register_contrast(contrast: Contrast) -> None:
     )
     backward_op = getattr(torch.ops.ipse, f"{contrast.name}_backward").default
 
+    class Straight(torch.autograd.Function):
+        """The same kernels without the dispatcher; see straight_to_kernel."""
 
-for _contrast in (
-    Contrast("ntxent", ("z1", "z2"), one_side=True, exclude="self"),
-    Contrast("dcl", ("z1", "z2"), one_side=True, exclude="sample"),
-    Contrast("info_nce", ("query", "key"), one_side=False, exclude="none"),
-    Contrast(
-        "clip", ("image", "text"), one_side=False, exclude="none", normalize=False, both_ways=True
-    ),
-):
+        @staticmethod
+        def forward(
+            ctx: Any, x: Tensor, y: Tensor, scale: Tensor | None, constant: float, samples: int
+        ) -> Tensor:
+            loss, *ctx.sums = forward_cpu(x, y, scale, constant, samples, any(ctx.needs_input_grad))
+            ctx.save_for_backward(x, y, scale)
+            ctx.rest = (constant, samples)
+            return loss
+
+        @staticmethod
+        def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
+            # Differentiated again: through the operator, which knows how.
+            run: Any = backward_op if torch.is_grad_enabled() else backward_cpu
+            wanted = list(ctx.needs_input_grad[:3])
+            found = run(grad, *ctx.saved_tensors, *ctx.sums, *ctx.rest, wanted)
+            return (
+                *[g if want else None for g, want in zip(found, wanted, strict=True)],
+                None,
+                None,
+            )
+
+    _STRAIGHT[contrast.name] = Straight
+
+
+for _contrast in CONTRASTS:
     _register_contrast(_contrast)

@@ -236,7 +236,8 @@ def _backward_backward(ctx: Any, *gg: Tensor | None) -> tuple[Any, ...]:
 
 define(
     "similarity_logsumexp(Tensor x, Tensor? y, Tensor? scale, float constant, bool normalize,"
-    " str exclude, int samples) -> (Tensor logsumexp, Tensor positives, Tensor mean, Tensor sums)",
+    " str exclude, SymInt samples)"
+    " -> (Tensor logsumexp, Tensor positives, Tensor mean, Tensor sums)",
     cpu=_forward_cpu,
     other=_forward_other,
     fake=_forward_fake,
@@ -246,7 +247,7 @@ define(
 define(
     "similarity_logsumexp_backward(Tensor grad_logsumexp, Tensor grad_positives, Tensor x,"
     " Tensor? y, Tensor? scale, Tensor sums, float constant, bool normalize, str exclude,"
-    " int samples, bool[3] wanted) -> (Tensor grad_x, Tensor grad_y, Tensor grad_scale)",
+    " SymInt samples, bool[3] wanted) -> (Tensor grad_x, Tensor grad_y, Tensor grad_scale)",
     cpu=_backward_cpu,
     other=None,
     fake=_backward_fake,
