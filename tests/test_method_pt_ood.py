@@ -96,7 +96,9 @@ def test_run_and_resume(backbone: str, tmp_path: Path, monkeypatch: pytest.Monke
             for measure in ("AUROC", "FPR95")
         }
         assert all(0 <= value <= 100 for value in row.values())
-    assert "Outlier detection" in whole.report.read_text()
+    page = whole.report.read_text()
+    assert "Outlier detection" in page
+    assert f"By training {'with' if backbone == 'supervised' else 'without'} labels" in page
 
     original, calls = PTOOD.step, []
 

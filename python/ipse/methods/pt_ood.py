@@ -84,6 +84,7 @@ class PTOOD(TwoViewMethod[PTOODConfig]):
                     f"shots: got {self.config.shots}, but class {label} has {found} training images"
                 )
         self.classes = len(data.classes)
+        self.uses_labels = self.config.backbone == "supervised"
         super().build(data)
 
     def build_heads(self) -> None:
