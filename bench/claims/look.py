@@ -15,8 +15,8 @@ what the pre-training did not have to know, but could have kept.
 
 All methods have the same encoder, views, optimizer, batches of 256 and epochs; LOOK looks among the
 batch and a queue of 2048. Few images, many epochs and views that only shift let cross-entropy come
-near its end, where it is said to collapse the classes. (a) to (c) are means over all seeds, the rest of the sweep in (d) over
-the first `--sweep-seeds`. The exit code says whether all claims held.
+near its end, where it is said to collapse the classes. (a) to (c) are means over all seeds, the
+rest of the sweep in (d) over the first `--sweep-seeds`. The exit code says whether all claims held.
 """
 
 from __future__ import annotations
