@@ -61,6 +61,7 @@ pytest: setup
 bench: setup
 	$(BIN)/python -m bench.gemm
 	$(BIN)/python -m bench.barlow_twins
+	$(BIN)/python -m bench.mixed_barlow_twins
 	$(BIN)/python -m bench.vicreg
 
 claims: setup

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from ipse.evaluation import (
     Picture,
     Result,
     Scores,
+    Table,
     embedding,
     extract,
     linear_probe,
@@ -195,7 +197,7 @@ def test_result_round_trip(tmp_path: Path) -> None:
     assert Result.from_dict(result.to_dict(), result.folder, result.report) == result
 
 
-def render(data: ImageData, result: Result) -> str:
+def render(data: ImageData, result: Result, tables: Sequence[Table] = ()) -> str:
     rows = [{"step": i, "epoch": i // 4, "loss": 10.0 / (i + 1)} for i in range(12)]
     figure = loss_curve(rows)
     return render_report(
@@ -204,6 +206,7 @@ def render(data: ImageData, result: Result) -> str:
         result=result,
         data=data,
         images=[(Picture("loss", "Loss", "It <falls>.", figure), png(figure))],
+        tables=tables,
         settings=[("epochs", "3", "passes & such")],
         described={
             "command": "ipse run some-method --epochs 3",
@@ -240,6 +243,22 @@ def test_report_says_what_happened(
     page = render(data, make_result(tmp_path, trained))
     for expected in words:
         assert expected in page
+
+
+def test_tables_are_shown_and_escaped(data: ImageData, tmp_path: Path) -> None:
+    table = Table("x", "What <else>", "Read & understand.", {"<row>": {"a": 1.0, "b": 2.344}})
+    assert table.columns == ("a", "b")
+    result = make_result(tmp_path, Scores(90.0, 91.0))
+    page = render(data, result, [table])
+    for part in ("What &lt;else&gt;", "Read &amp; understand.", "&lt;row&gt;", ">2.34<"):
+        assert part in page
+    assert "What &lt;else&gt;" not in render(data, result)
+
+
+@pytest.mark.parametrize("rows", [{}, {"one": {"a": 1.0}, "two": {"b": 1.0}}])
+def test_tables_have_the_same_columns_in_every_row(rows: dict[str, dict[str, float]]) -> None:
+    with pytest.raises(ValueError, match="Table: rows must be at least one, all with the same"):
+        Table("x", "X", "", rows)
 
 
 def test_pictures_are_png(data: ImageData) -> None:

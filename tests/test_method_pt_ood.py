@@ -96,7 +96,9 @@ def test_run_and_resume(backbone: str, tmp_path: Path, monkeypatch: pytest.Monke
             for measure in ("AUROC", "FPR95")
         }
         assert all(0 <= value <= 100 for value in row.values())
-    assert "Outlier detection" in whole.report.read_text()
+    page = whole.report.read_text()
+    assert "Outlier detection" in page
+    assert f"By training {'with' if backbone == 'supervised' else 'without'} labels" in page
 
     original, calls = PTOOD.step, []
 
@@ -121,8 +123,8 @@ def test_run_and_resume(backbone: str, tmp_path: Path, monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"known": "3"}, "known: got '3', must be at least two and not all of the classes 0 to 9"),
-        ({"known": "0,1,2,3,4,5,6,7,8,9"}, "must be at least two and not all"),
+        ({"known": "3"}, "known: got '3', must be two classes or more, but not all 10"),
+        ({"known": "0,1,2,3,4,5,6,7,8,9"}, "must be two classes or more, but not all 10"),
         ({"known": "3,11"}, "known: got '3,11'"),
         ({"known": "a,b"}, "known: got 'a,b'"),
         ({"shots": 100}, "shots: got 100, but class 0 has 17 training images"),

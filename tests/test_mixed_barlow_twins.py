@@ -1,5 +1,6 @@
-"""Mixed Barlow Twins: the loss against six correlation matrices, and the method's one step."""
+"""Mixed Barlow Twins: the loss against six correlation matrices, and the method."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,8 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from ipse import methods
+from ipse.data import load
 from ipse.functional import barlow_twins_loss, mixed_barlow_twins_loss, mixed_correlation_penalty
 from ipse.losses import MixedBarlowTwinsLoss
+from ipse.methods.mixed_barlow_twins import MixedBarlowTwins, MixedBarlowTwinsConfig, mix_images
 from tests.cross_correlation_cases import SIDES, both_sides
 from tests.reference import mixed_barlow_twins as reference
 
@@ -238,3 +242,73 @@ def test_messages(
 def test_unknown_side() -> None:
     with pytest.raises(ValueError, match=r"^mixed_barlow_twins_loss: side must be one of"):
         mixed_barlow_twins_loss(Z, Z, Z, P, 0.5, side="rows")
+
+
+TINY = {
+    "train_size": 96,
+    "test_size": 40,
+    "batch_size": 16,
+    "epochs": 3,
+    "dimension": 8,
+    "hidden": 16,
+    "device": "cpu",
+}
+
+
+def test_mix_is_a_weighted_mean_of_images() -> None:
+    view1, view2 = torch.rand(2, 10, 1, 4, 4)
+    source = torch.Generator().manual_seed(0)
+    mixed, permutation, weight = mix_images(view1, view2, source)
+    assert 0 <= weight <= 1
+    assert permutation.sort().values.tolist() == list(range(10))
+    for row in range(10):
+        expected = weight * view1[row] + (1 - weight) * view2[permutation[row]]
+        torch.testing.assert_close(mixed[row], expected)
+    other, *_ = mix_images(view1, view2, source)
+    assert not torch.equal(mixed, other)
+
+
+def test_step_is_the_papers() -> None:
+    """One step's loss, from the six matrices of the three passes that the network made."""
+    digits = load("digits", train_size=96, test_size=40)
+    method = MixedBarlowTwins(MixedBarlowTwinsConfig.create(**TINY), digits)
+    method.train()
+    seen, passes = [], []
+    method.encoder.register_forward_hook(lambda module, inputs, output: seen.append(inputs[0]))
+    method.projector.register_forward_hook(lambda module, inputs, output: passes.append(output))
+    batch = digits.batch(torch.arange(16), torch.device("cpu"))
+    scalars = method.step(batch, torch.Generator().manual_seed(0))
+    source = torch.Generator().manual_seed(0)
+    views = method.two_views(batch.images, source)
+    mixed, permutation, weight = mix_images(*views, source)
+    for image, expected in zip(seen, (*views, mixed), strict=True):
+        assert torch.equal(image, expected)
+    z = [output.detach().double() for output in passes]
+    loss = reference.mixed_barlow_twins(*z, permutation, float(weight), 1 / 8, 4.0)
+    torch.testing.assert_close(scalars["loss"].double(), loss, rtol=1e-4, atol=0)
+    penalty = reference.penalty(*z, permutation, float(weight))
+    torch.testing.assert_close(scalars["penalty"].double(), penalty, rtol=1e-4, atol=0)
+
+
+def test_killed_and_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def config(out: str) -> MixedBarlowTwinsConfig:
+        changes = {"checkpoint_seconds": 0, "out": str(tmp_path / out)}
+        return MixedBarlowTwinsConfig.create(**TINY, **changes)
+
+    whole = methods.run(config("whole"))
+    original, calls = MixedBarlowTwins.step, []
+
+    def dying(self: MixedBarlowTwins, *arguments: Any) -> Any:
+        calls.append(0)
+        if len(calls) > 7:
+            raise MemoryError
+        return original(self, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MixedBarlowTwins, "step", dying)
+        with pytest.raises(MemoryError):
+            methods.run(config("killed"))
+    resumed = methods.resume(tmp_path / "killed")
+    assert resumed.scores == whole.scores
+    metrics = [(tmp_path / run / "metrics.jsonl").read_bytes() for run in ("whole", "killed")]
+    assert metrics[0] == metrics[1]

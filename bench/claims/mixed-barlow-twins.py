@@ -1,6 +1,6 @@
 """Does mixing images guard Barlow Twins against overfitting? Digits, long training, CPU minutes.
 
-    python bench/claims/mixed-barlow-twins.py [--epochs 300] [--seeds 5] [--out FILE]
+    python bench/claims/mixed-barlow-twins.py [--epochs 300] [--seeds 3] [--out FILE]
 
 The overfitting regime on purpose: 1200 digits (597 others to test on), an MLP 64-256-128 with a
 projector 512-1024, hundreds of epochs. kNN accuracy (k = 20) of the encoder's output is taken every
@@ -223,7 +223,7 @@ def judge(runs: dict[str, list[Outcome]]) -> list[Claim]:
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Check the claims of Mixed Barlow Twins.")
     parser.add_argument("--epochs", type=int, default=300)
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--out", type=Path, help="write everything as JSON to this file")
     options = parser.parse_args(argv)
 

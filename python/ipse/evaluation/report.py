@@ -37,8 +37,7 @@ _TERMS = (
     ),
     (
         "Trained encoder",
-        "The network after training. Training saw the training images but no label; the labels "
-        "are used only for this comparison.",
+        "The network after training, which never saw the test images.",
     ),
 )
 
@@ -51,6 +50,7 @@ def render_report(
     data: ImageData,
     images: Sequence[tuple[Picture, bytes]],
     tables: Sequence[Table] = (),
+    uses_labels: bool = False,
     settings: Sequence[tuple[str, str, str]],
     described: Mapping[str, Any],
 ) -> str:
@@ -63,11 +63,12 @@ def render_report(
         data: The data set, for its sizes.
         images: Pictures with their PNG content.
         tables: What the method measured beside the accuracies.
+        uses_labels: Whether training saw labels.
         settings: Name, value and meaning of every setting.
         described: The run's config.json: command, versions, threads.
     """
     sections = [
-        _section("What came out", _verdict(result) + _score_table(result, data)),
+        _section("What came out", _verdict(result, uses_labels) + _score_table(result, data)),
         *(_section(table.title, _table(table)) for table in tables),
         _section("What the numbers mean", _terms()),
         *(_section(picture.title, _figure(picture, content)) for picture, content in images),
@@ -89,7 +90,7 @@ def _section(heading: str, body: str) -> str:
     return f"<section><h2>{escape(heading)}</h2>{body}</section>\n"
 
 
-def _verdict(result: Result) -> str:
+def _verdict(result: Result, uses_labels: bool) -> str:
     """One sentence that says what happened, whichever way it went."""
     before, after = result.scores["untrained encoder"], result.scores["trained encoder"]
     parts = []
@@ -103,7 +104,9 @@ def _verdict(result: Result) -> str:
             continue
         verb = "rose" if change > 0 else "fell"
         parts.append(f"{name} {verb} from {start:.1f} % to {end:.1f} % ({change:+.1f} points)")
-    return f'<p class="verdict">By training without labels, {" and ".join(parts)}.</p>'
+    how = "with" if uses_labels else "without"
+    note = "" if uses_labels else " Labels were used only for this comparison."
+    return f'<p class="verdict">By training {how} labels, {" and ".join(parts)}.{note}</p>'
 
 
 def _score_table(result: Result, data: ImageData) -> str:

@@ -34,6 +34,7 @@ from ipse.evaluation import (
     require_disjoint,
 )
 from ipse.losses import BarlowTwinsLoss
+from ipse.methods._classes import parse_classes
 from ipse.methods._two_views import TwoViewConfig, TwoViewMethod
 from ipse.training import ConfigError, option, projector
 from ipse.training.randomness import Stream, generator
@@ -83,6 +84,7 @@ class PTOOD(TwoViewMethod[PTOODConfig]):
                     f"shots: got {self.config.shots}, but class {label} has {found} training images"
                 )
         self.classes = len(data.classes)
+        self.uses_labels = self.config.backbone == "supervised"
         super().build(data)
 
     def build_heads(self) -> None:
@@ -139,21 +141,15 @@ class PTOOD(TwoViewMethod[PTOODConfig]):
         return [Table("outlier detection", "Outlier detection", caption, rows)]
 
 
-def known_classes(text: str, classes: int) -> list[int]:
+def known_classes(text: str, count: int) -> list[int]:
     """The classes of a list such as `0,1,2`, ascending.
 
     Raises:
         ConfigError: Not such a list, fewer than two classes, or no class left to be unknown.
     """
-    try:
-        known = sorted({int(word) for word in text.split(",")})
-    except ValueError:
-        known = []
-    if not 2 <= len(known) < classes or known[0] < 0 or known[-1] >= classes:
-        raise ConfigError(
-            f"known: got {text!r}, must be at least two and not all of the classes "
-            f"0 to {classes - 1}, such as 0,1,2"
-        )
+    known = parse_classes("known", text, count)
+    if not 2 <= len(known) < count:
+        raise ConfigError(f"known: got {text!r}, must be two classes or more, but not all {count}")
     return known
 
 

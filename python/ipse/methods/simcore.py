@@ -15,18 +15,18 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from ipse.data import Batch, ImageData, random_view, standard_views
 from ipse.evaluation import Table, encode_all, extract, score
-from ipse.functional import facility_location_coreset, kmeans
 from ipse.losses import NTXentLoss
+from ipse.methods._classes import parse_classes
+from ipse.methods._simcore_parts import Network, Pools, Selection, select
 from ipse.methods.simclr import SimCLRConfig
-from ipse.training import ConfigError, ConvEncoder, Method, option, projector, warmup_cosine
+from ipse.training import ConfigError, Method, option, warmup_cosine
 from ipse.training.randomness import Stream, generator
 
 __all__ = ["Selection", "SimCore", "SimCoreConfig", "select"]
@@ -76,67 +76,6 @@ class SimCoreConfig(SimCLRConfig):
     )
 
 
-class Selection(NamedTuple):
-    """What was picked: positions in the open set, the value of each round, and why it ended."""
-
-    picks: Tensor
-    values: list[float]
-    ending: str
-
-
-def select(
-    target: Tensor,
-    pool: Tensor,
-    *,
-    clusters: int = 20,
-    tau: float = 0.95,
-    patience: int = 1,
-    budget: int | None = None,
-    seed: int = 0,
-) -> Selection:
-    """Picks the part of an open set that is most similar to a target set.
-
-    Args:
-        target: [X, D] features of the target set, any norm.
-        pool: [U, D] features of the open set, by the same network in evaluation mode.
-        clusters: Number of centroids; with X or more of them the points themselves pick.
-        tau, patience, budget: As `ipse.functional.facility_location_coreset`.
-        seed: Of the clustering and of the last round's random part.
-    """
-    points = F.normalize(target, dim=1)
-    # Centroids lie inside the sphere; the coreset compares directions only.
-    centroids = kmeans(points, clusters, seed=seed).centroids if clusters < len(points) else points
-    coreset = facility_location_coreset(
-        pool, centroids, tau=tau, patience=patience, budget=budget, seed=seed
-    )
-    return Selection(coreset.indices, coreset.values, coreset.ending)
-
-
-class _Network(nn.Module):
-    """Encoder and projector; gives features [N, F] and embeddings [N, D] of images."""
-
-    def __init__(self, data: ImageData, config: SimCoreConfig) -> None:
-        super().__init__()
-        self.encoder = ConvEncoder(
-            data.channels, stem_stride=1 if data.train_images.shape[-1] <= 16 else 2
-        )
-        self.projector = projector(self.encoder.features, config.hidden, config.dimension)
-
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        features = self.encoder(images)
-        return features, self.projector(features)
-
-
-class _Pools(nn.Module):
-    """Which training samples belong to each arm; in buffers, so that checkpoints keep them."""
-
-    def __init__(self, samples: int) -> None:
-        super().__init__()
-        for arm in ARMS:
-            self.register_buffer(arm, torch.zeros(samples, dtype=torch.bool))
-        self.register_buffer("chosen", torch.zeros((), dtype=torch.bool))
-
-
 class SimCore(Method[SimCoreConfig]):
     """The algorithm; see the module's text.
 
@@ -160,10 +99,12 @@ class SimCore(Method[SimCoreConfig]):
         self.split_target(data)
         self.views = standard_views(data.name)
         self.loss = NTXentLoss(temperature=config.temperature)
-        self.pools = _Pools(self.samples)
+        self.pools = Pools(self.samples, ARMS)
         retrieval_steps = config.retrieval_epochs * self.steps_per_epoch
-        self._add_network("retrieval", _Network(data, config), retrieval_steps)
-        fresh = _Network(data, config)
+        self._add_network(
+            "retrieval", Network(data, config.hidden, config.dimension), retrieval_steps
+        )
+        fresh = Network(data, config.hidden, config.dimension)
         for arm in self.arms:
             # The same start for all, so that what differs comes from the images.
             steps = self.total_steps - retrieval_steps
@@ -177,7 +118,8 @@ class SimCore(Method[SimCoreConfig]):
     def split_target(self, data: ImageData) -> None:
         """Divides the training part: the first images of the target's classes, and the rest."""
         config = self.config
-        self.target_classes = _classes(config.target, len(data.classes))
+        classes = parse_classes("target", config.target, len(data.classes))
+        self.target_classes = torch.tensor(classes)
         alike = torch.isin(data.train_labels, self.target_classes)
         self.target_set = alike.nonzero()[: config.target_size, 0]
         if len(self.target_set) < config.target_size or config.target_size >= self.samples:
@@ -200,7 +142,7 @@ class SimCore(Method[SimCoreConfig]):
         self.open_set = outside.nonzero()[:, 0]
         self.images = data.train_images  # for what the loop's batches do not hold
 
-    def _add_network(self, name: str, network: _Network, steps: int) -> None:
+    def _add_network(self, name: str, network: Network, steps: int) -> None:
         setattr(self, name, network)
         config = self.config
         adam = torch.optim.Adam(
@@ -320,8 +262,8 @@ class SimCore(Method[SimCoreConfig]):
         selection = self.selection()
         caption = (
             f"Accuracies on test images of the target's classes only, with the "
-            f"{len(self.target_set)} labelled target images to learn from. Every pre-training had the "
-            f"same start and the same number of steps. Images is the size of the training set, "
+            f"{len(self.target_set)} labelled target images to learn from. Every pre-training "
+            f"had the same start and as many steps. Images is the size of the training set, "
             f"alike the share of its open images that belong to the target's classes "
             f"({self.share_alike(self.open_set, data):.1f} % of the open set do). Picking took "
             f"{len(selection.values)} rounds and ended by {selection.ending}."
@@ -354,20 +296,3 @@ class SimCore(Method[SimCoreConfig]):
         """Per cent of some training samples that belong to the target's classes; 0 for none."""
         alike = torch.isin(data.train_labels[indices], self.target_classes)
         return 100 * float(alike.double().mean()) if len(indices) else 0.0
-
-
-def _classes(text: str, count: int) -> Tensor:
-    """The classes of a list such as `3,5,8`.
-
-    Raises:
-        ConfigError: Not such a list.
-    """
-    try:
-        classes = sorted({int(word) for word in text.split(",")})
-    except ValueError:
-        classes = []
-    if not classes or classes[0] < 0 or classes[-1] >= count:
-        raise ConfigError(
-            f"target: got {text!r}, must be classes from 0 to {count - 1}, such as 3,5,8"
-        )
-    return torch.tensor(classes)

@@ -90,8 +90,8 @@ def _evaluate(
             name="embedding",
             title="Where the test images lie",
             caption="Each dot is one test image, placed by t-SNE so that images with similar "
-            "features come close together. Colours are the true classes, which training never "
-            "saw. Separate islands of one colour are what good features look like. Distances "
+            "features come close together. Colours are the true classes. Separate islands of one "
+            "colour are what good features look like. Distances "
             "between islands and the axes themselves mean nothing.",
             figure=embedding(panels, data.test_labels, data.classes, config.seed),
         ),
@@ -118,6 +118,7 @@ def _write_report(
         data=data,
         images=images,
         tables=tables,
+        uses_labels=method.uses_labels,
         settings=_settings(method.config),
         described=folder.config(),
     )

@@ -36,6 +36,7 @@ class Method(nn.Module, ABC, Generic[ConfigT]):
         title: The method's name, for people.
         about: One paragraph for newcomers on how it works.
         Config: Class of its configuration.
+        uses_labels: Whether training sees labels, for the words of the report; `build` may set it.
         config: The method's configuration.
         optimizers: By name; `minimise` uses `main`.
         schedules: Learning-rate schedules by the name of their optimizer.
@@ -54,6 +55,7 @@ class Method(nn.Module, ABC, Generic[ConfigT]):
     title: ClassVar[str]
     about: ClassVar[str]
     Config: ClassVar[type[RunConfig]]
+    uses_labels: bool = False
 
     def __init__(self, config: ConfigT, data: ImageData) -> None:
         super().__init__()
