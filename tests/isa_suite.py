@@ -20,6 +20,7 @@ from tests.cross_correlation_cases import (
     oracle,
     value_and_gradients,
 )
+from tests.exp_isa import functions
 from tests.neighbours_isa import clusters, neighbours
 from tests.prototype_isa import codes, cross_entropies
 
@@ -79,5 +80,6 @@ def products() -> dict[str, np.ndarray]:
 
 
 if __name__ == "__main__":
+    functions()
     results = losses() | products() | cross_entropies() | codes() | neighbours() | clusters()
     np.savez(sys.argv[1], isa=_core.build_info()["isa"], **results)

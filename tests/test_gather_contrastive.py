@@ -20,6 +20,7 @@ from ipse.losses import (
     DCLLoss,
     DCLWLoss,
     InfoNCELoss,
+    ISogCLRClipLoss,
     ISogCLRLoss,
     MemoryQueue,
     NTXentLoss,
@@ -96,6 +97,12 @@ def isogclr(mode: Any, _: Any, b: Batch) -> Tensor:
     return loss(b.index, b.z1, b.z2)
 
 
+def isogclr_clip(mode: Any, _: Any, b: Batch) -> Tensor:
+    loss = ISogCLRClipLoss(SAMPLES, tau_init=0.2, rho=0.5, gather_distributed=mode).double()
+    loss(b.index, b.z1, b.z3)
+    return loss(b.index, b.z1, b.z2)
+
+
 def ntxent_with_bank(mode: Any, _: Any, b: Batch) -> Tensor:
     loss = NTXentLoss(0.3, (7, FEATURES), gather_distributed=mode)
     first = loss(b.z1, b.z2)
@@ -143,6 +150,7 @@ OBJECTIVES: dict[str, Objective] = {
     "clip": clip,
     "siglip": siglip,
     "isogclr": isogclr,
+    "isogclr bimodal": isogclr_clip,
 }
 # That DDP averages is tested once for each way of reducing; each start of it takes time.
 WITH_DDP = ("ntxent", "siglip")

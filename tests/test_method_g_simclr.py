@@ -22,7 +22,7 @@ def digits() -> ImageData:
     return load("digits", train_size=480, test_size=64)
 
 
-@pytest.mark.parametrize("embeddings", ["pca", "autoencoder"])
+@pytest.mark.parametrize("embeddings", ["pca", "autoencoder-map"])
 def test_clusters_survive_a_broken_run(
     embeddings: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -112,7 +112,9 @@ def test_principal_components_keep_the_variance(digits: ImageData) -> None:
 def test_settings_that_cannot_work_are_refused() -> None:
     with pytest.raises(ConfigError, match="clusters: got 32, must be at least batch_size 64"):
         GSimCLRConfig.create(clusters=32)
-    with pytest.raises(ConfigError, match="embeddings: got 'umap', must be autoencoder, pca or"):
+    with pytest.raises(
+        ConfigError, match=r"embeddings: got 'umap', must be autoencoder-map, .* or a \.npy"
+    ):
         GSimCLRConfig.create(embeddings="umap")
 
 
@@ -127,7 +129,9 @@ def test_autoencoder_draws_images_of_any_size(side: int) -> None:
     assert drawn.shape == images.shape
     assert drawn.min() >= 0
     assert drawn.max() <= 1
-    assert network.embed(images).shape == (3, 8)
+    pooled, whole = network.embed(images), network.embed(images, pooled=False)
+    assert pooled.shape == (3, 8)
+    torch.testing.assert_close(whole.view(3, 8, -1).mean(dim=2), pooled)
 
 
 def test_autoencoder_learns_and_stops(digits: ImageData) -> None:

@@ -1,6 +1,6 @@
 """Does LOOK do what its paper claims? Coarse labels, fine test: some CPU minutes.
 
-    python bench/claims/look.py [--epochs 8] [--seeds 3] [--out look.json]
+    python bench/claims/look.py [--epochs 30] [--seeds 3] [--out look.json]
 
 A network is pre-trained on Fashion-MNIST with four coarse labels (tops; dress and trouser; shoes;
 bag) and then frozen. A linear probe and kNN on its features try to tell all ten classes apart:
@@ -14,8 +14,9 @@ what the pre-training did not have to know, but could have kept.
     over cross-entropy shrinks.
 
 All methods have the same encoder, views, optimizer, batches of 256 and epochs; LOOK looks among the
-batch and a queue of 2048. (a) to (c) are means over all seeds, the rest of the sweep in (d) over
-the first `--sweep-seeds`. The exit code says whether all claims held.
+batch and a queue of 2048. Few images, many epochs and views that only shift let cross-entropy come
+near its end, where it is said to collapse the classes. (a) to (c) are means over all seeds, the
+rest of the sweep in (d) over the first `--sweep-seeds`. The exit code says whether all claims held.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ipse.data import Batch, ImageData, load
+from ipse.data import Batch, ImageData, ViewDistribution, load
 from ipse.evaluation import extract, score, weighted_knn
 from ipse.losses import SupConLoss
 from ipse.methods.look import LOOK, LOOKConfig
@@ -41,6 +42,7 @@ from ipse.training.randomness import Stream, generator
 
 # T-shirt, trouser, pullover, dress, coat, sandal, shirt, sneaker, bag, ankle boot.
 COARSE = torch.tensor([0, 1, 0, 1, 0, 2, 0, 2, 3, 2])
+VIEWS = ViewDistribution(shift=0.04)
 QUEUE = 2048
 BATCH = 256
 
@@ -134,6 +136,7 @@ class Study:
     def _train(self, method: LOOK) -> Outcome:
         """Trains and measures; the steps are the library's, the loop is the shortest possible."""
         begun, config = time.process_time(), method.config
+        method.views = VIEWS
         method.train()
         losses = []
         for epoch in range(config.epochs):
@@ -209,10 +212,10 @@ def sweep(study: Study, seeds: int) -> Claim:
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Check the claims of the LOOK paper.")
     parser.add_argument("--root", help="folder with Fashion-MNIST's idx files")
-    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--sweep-seeds", type=int, default=1, help="seeds for claim (d)")
-    parser.add_argument("--train-size", type=int, default=10000)
+    parser.add_argument("--train-size", type=int, default=2560)
     parser.add_argument("--out", type=Path, help="write everything as JSON to this file")
     options = parser.parse_args(argv)
 

@@ -14,6 +14,8 @@ namespace ipse {
 
 struct IsaTable {
     void (*gemm)(const GemmRequest&);
+    void (*exponential)(const StridedMatrix& in, const StridedMatrix& out);
+    void (*log1p_unit)(const StridedMatrix& in, const StridedMatrix& out);
     const CrossCorrelationTable* cross_correlation;
     const ClustersTable* clusters;
     const NeighboursTable* neighbours;
@@ -23,6 +25,8 @@ struct IsaTable {
 
 namespace IPSE_ISA {
 void gemm(const GemmRequest& request);
+void exponential_of(const StridedMatrix& in, const StridedMatrix& out);
+void log1p_unit_of(const StridedMatrix& in, const StridedMatrix& out);
 extern const CrossCorrelationTable cross_correlation_table;
 extern const ClustersTable clusters_table;
 extern const NeighboursTable neighbours_table;

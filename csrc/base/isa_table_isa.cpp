@@ -4,6 +4,8 @@ namespace ipse::IPSE_ISA {
 
 const IsaTable isa_table = {
     gemm,
+    exponential_of,
+    log1p_unit_of,
     &cross_correlation_table,
     &clusters_table,
     &neighbours_table,

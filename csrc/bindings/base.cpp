@@ -71,6 +71,22 @@ void matmul(const py::array& left, const py::array& right, const py::array& out,
     isa_table().gemm(request);
 }
 
+void elementwise(const char* name, void (*kernel)(const StridedMatrix&, const StridedMatrix&),
+                 const py::array& values, const py::array& out) {
+    const StridedMatrix from = input_matrix(name, "values", values);
+    const StridedMatrix to = output_matrix(name, "out", out, false);
+    if (from.rows != to.rows || from.cols != to.cols || from.dtype != to.dtype) {
+        value_error(name,
+                    "out must be as values, got " + shape_text(to) + " for " + shape_text(from));
+    }
+    if (from.dtype != DType::float32 && from.dtype != DType::float64) {
+        throw py::type_error(std::string(name) + ": values must be float32 or float64, got " +
+                             dtype_name(from.dtype));
+    }
+    require_apart(name, "out", to, "values", from);
+    kernel(from, to);
+}
+
 }  // namespace
 
 void register_base(py::module_& module) {
@@ -82,6 +98,18 @@ void register_base(py::module_& module) {
                py::arg("num_threads") = 0,
                "out (M, N) = left (M, K) @ right (N, K).T, or += with accumulate.\n\n"
                "symmetric: right is left; half the work. float32/16 inputs give float32.");
+    module.def(
+        "exponential",
+        [](const py::array& values, const py::array& out) {
+            elementwise("exponential", isa_table().exponential, values, out);
+        },
+        py::arg("values"), py::arg("out"), "e^x as the kernels compute it.");
+    module.def(
+        "log1p_unit",
+        [](const py::array& values, const py::array& out) {
+            elementwise("log1p_unit", isa_table().log1p_unit, values, out);
+        },
+        py::arg("values"), py::arg("out"), "log(1 + e), e in [0, 1], as the kernels compute it.");
 }
 
 }  // namespace ipse::bindings

@@ -14,78 +14,73 @@
 #include "base/half.h"
 #include "base/parallel.h"
 #include "base/shares.h"
+#include "base/simd.h"
 #include "similarity/neighbours_requests.h"
 
 namespace ipse::IPSE_ISA {
 
-// A matrix of storage type S read in the compute type T.
+// Rows of a matrix of storage type S as contiguous values of the compute type T.
 template <class T, class S>
-struct Reader {
+struct RowReader {
     const StridedMatrix& matrix;
 
-    const S* row(std::int64_t index) const noexcept {
-        return static_cast<const S*>(matrix.data) + index * matrix.row_stride;
-    }
-    T at(const S* line, std::int64_t column) const noexcept {
-        return read<T>(line[column * matrix.col_stride]);
-    }
-
-    // row[index] . other, in eight running sums, so that the compiler may use vectors; always in
-    // this order.
-    T dot(std::int64_t index, const T* other) const noexcept {
-        const S* line = row(index);
-        return matrix.col_stride == 1 ? dot(line, other, 1) : dot(line, other, matrix.col_stride);
-    }
-
-    // sum += weight * row[index]
-    void add_row(std::int64_t index, T weight, T* sum) const noexcept {
-        const S* line = row(index);
-        if (matrix.col_stride == 1) {
-            for (std::int64_t d = 0; d < matrix.cols; ++d) {
-                sum[d] += weight * read<T>(line[d]);
+    // The row where it lies if that will do, else converted into `room` (matrix.cols values).
+    const T* row(std::int64_t index, T* room) const noexcept {
+        const S* line = static_cast<const S*>(matrix.data) + index * matrix.row_stride;
+        if constexpr (sizeof(S) == sizeof(T)) {
+            if (matrix.col_stride == 1) {
+                return line;
             }
-            return;
         }
         for (std::int64_t d = 0; d < matrix.cols; ++d) {
-            sum[d] += weight * at(line, d);
+            room[d] = read<T>(line[d * matrix.col_stride]);
         }
-    }
-
-private:
-    // `stride` is a constant to the compiler where rows are contiguous.
-    __attribute__((always_inline)) T dot(const S* line, const T* other,
-                                         std::int64_t stride) const noexcept {
-        T sums[8] = {};
-        std::int64_t d = 0;
-        for (; d + 8 <= matrix.cols; d += 8) {
-            for (int lane = 0; lane < 8; ++lane) {
-                sums[lane] += other[d + lane] * read<T>(line[(d + lane) * stride]);
-            }
-        }
-        for (; d < matrix.cols; ++d) {
-            sums[0] += other[d] * read<T>(line[d * stride]);
-        }
-        return ((sums[0] + sums[1]) + (sums[2] + sums[3])) +
-               ((sums[4] + sums[5]) + (sums[6] + sums[7]));
+        return room;
     }
 };
 
+template <class T>
+inline T at(const StridedMatrix& matrix, std::int64_t row, std::int64_t column) noexcept {
+    return static_cast<const T*>(matrix.data)[row * matrix.row_stride + column * matrix.col_stride];
+}
+
+template <class T>
+inline T dot_rows(const T* a, const T* b, std::int64_t depth) noexcept {
+    constexpr int lanes = Simd<T>::lanes;
+    Vector<T> sums[2] = {};
+    std::int64_t d = 0;
+    for (; d + 2 * lanes <= depth; d += 2 * lanes) {
+        sums[0] += load(a + d) * load(b + d);
+        sums[1] += load(a + d + lanes) * load(b + d + lanes);
+    }
+    T rest = 0;
+    for (; d < depth; ++d) {
+        rest += a[d] * b[d];
+    }
+    return sum_lanes<T>(sums[0] + sums[1]) + rest;
+}
+
+// sum += weight * row
+template <class T>
+inline void add_row(const T* row, T weight, std::int64_t depth, T* sum) noexcept {
+    for (std::int64_t d = 0; d < depth; ++d) {
+        sum[d] += weight * row[d];
+    }
+}
+
 template <class T, class S>
 void gathered_dot(const GatheredRequest& request) {
-    const Reader<T, S> x{request.x};
-    const Reader<T, S> y{request.y};
+    const RowReader<T, S> x{request.x};
+    const RowReader<T, S> y{request.y};
     const std::int64_t depth = request.x.cols;
     const int threads = useful_threads(request.x.rows, request.k, depth, request.threads);
-    const Shares<T> lines(threads, depth);
+    const Shares<T> rooms(threads, 2 * depth);
     parallel_for(request.x.rows, threads, [&](std::int64_t row, int worker) {
-        T* line = lines[worker];
-        for (std::int64_t d = 0; d < depth; ++d) {
-            line[d] = x.at(x.row(row), d);
-        }
+        const T* own = x.row(row, rooms[worker]);
         T* out = static_cast<T*>(request.out.data) + row * request.k;
         for (std::int64_t j = 0; j < request.k; ++j) {
             const std::int64_t index = request.indices[row * request.k + j];
-            out[j] = index < 0 ? T{0} : y.dot(index, line);
+            out[j] = index < 0 ? T{0} : dot_rows(own, y.row(index, rooms[worker] + depth), depth);
         }
     });
 }
@@ -100,20 +95,19 @@ void write_row(const GatheredRequest& request, std::int64_t row, const T* sum) n
 
 template <class T, class S>
 void gathered_sum(const GatheredRequest& request) {
-    const Reader<T, S> y{request.y};
-    const Reader<T, T> weights{request.weights};
+    const RowReader<T, S> y{request.y};
     const std::int64_t depth = request.y.cols;
     const int threads = useful_threads(request.out.rows, request.k, depth, request.threads);
-    const Shares<T> sums(threads, depth);
+    const Shares<T> rooms(threads, 2 * depth);
     parallel_for(request.out.rows, threads, [&](std::int64_t row, int worker) {
-        T* sum = sums[worker];
+        T* sum = rooms[worker];
         for (std::int64_t d = 0; d < depth; ++d) {
             sum[d] = T{0};
         }
         for (std::int64_t j = 0; j < request.k; ++j) {
             const std::int64_t index = request.indices[row * request.k + j];
             if (index >= 0) {
-                y.add_row(index, weights.at(weights.row(row), j), sum);
+                add_row(y.row(index, sum + depth), at<T>(request.weights, row, j), depth, sum);
             }
         }
         write_row<T, S>(request, row, sum);
@@ -161,20 +155,20 @@ private:
 
 template <class T, class S>
 void scattered_sum(const GatheredRequest& request) {
-    const Reader<T, S> x{request.x};
-    const Reader<T, T> weights{request.weights};
+    const RowReader<T, S> x{request.x};
     const std::int64_t depth = request.x.cols;
     const int threads = useful_threads(request.x.rows, request.k, depth, request.threads);
     const PlacesByIndex places(request.indices, request.x.rows * request.k, request.out.rows);
-    const Shares<T> sums(threads, depth);
+    const Shares<T> rooms(threads, 2 * depth);
     parallel_for(request.out.rows, threads, [&](std::int64_t column, int worker) {
-        T* sum = sums[worker];
+        T* sum = rooms[worker];
         for (std::int64_t d = 0; d < depth; ++d) {
             sum[d] = T{0};
         }
-        for (std::int64_t at = places.begin(column); at < places.begin(column + 1); ++at) {
-            const std::int64_t row = places.place(at) / request.k;
-            x.add_row(row, weights.at(weights.row(row), places.place(at) % request.k), sum);
+        for (std::int64_t p = places.begin(column); p < places.begin(column + 1); ++p) {
+            const std::int64_t row = places.place(p) / request.k;
+            const T weight = at<T>(request.weights, row, places.place(p) % request.k);
+            add_row(x.row(row, sum + depth), weight, depth, sum);
         }
         write_row<T, S>(request, column, sum);
     });

@@ -102,27 +102,29 @@ private:
 
 namespace detail {
 
-// `stride` is a constant to the compiler where rows are contiguous.
+// A vector of doubles from as many values of T.
 template <class T>
-__attribute__((always_inline)) inline double squared_difference(const T* line, std::int64_t stride,
-                                                                const T* other,
-                                                                std::int64_t depth) noexcept {
-    // Eight running sums, so that the compiler may use vectors; always in this order.
-    double sums[8] = {};
+inline Vector<double> load_wide(const T* from) noexcept {
+    constexpr int bytes = Simd<double>::lanes * static_cast<int>(sizeof(T));
+    typedef T Narrow __attribute__((vector_size(bytes), aligned(alignof(T)), may_alias));
+    return __builtin_convertvector(*reinterpret_cast<const Narrow*>(from), Vector<double>);
+}
+
+template <class T>
+inline double squared_difference(const T* a, const T* b, std::int64_t depth) noexcept {
+    constexpr int lanes = Simd<double>::lanes;
+    Vector<double> sums = {};
     std::int64_t d = 0;
-    for (; d + 8 <= depth; d += 8) {
-        for (int lane = 0; lane < 8; ++lane) {
-            const double apart = static_cast<double>(line[(d + lane) * stride]) -
-                                 static_cast<double>(other[d + lane]);
-            sums[lane] += apart * apart;
-        }
+    for (; d + lanes <= depth; d += lanes) {
+        const Vector<double> apart = load_wide(a + d) - load_wide(b + d);
+        sums += apart * apart;
     }
+    double rest = 0.0;
     for (; d < depth; ++d) {
-        const double apart = static_cast<double>(line[d * stride]) - static_cast<double>(other[d]);
-        sums[0] += apart * apart;
+        const double apart = static_cast<double>(a[d]) - static_cast<double>(b[d]);
+        rest += apart * apart;
     }
-    return ((sums[0] + sums[1]) + (sums[2] + sums[3])) +
-           ((sums[4] + sums[5]) + (sums[6] + sums[7]));
+    return sum_lanes<double>(sums) + rest;
 }
 
 }  // namespace detail
@@ -132,9 +134,16 @@ template <class T>
 inline double squared_distance(const StridedMatrix& points, std::int64_t row,
                                const T* centroid) noexcept {
     const T* line = static_cast<const T*>(points.data) + row * points.row_stride;
-    return points.col_stride == 1
-               ? detail::squared_difference(line, 1, centroid, points.cols)
-               : detail::squared_difference(line, points.col_stride, centroid, points.cols);
+    if (points.col_stride == 1) {
+        return detail::squared_difference(line, centroid, points.cols);
+    }
+    double sum = 0.0;
+    for (std::int64_t d = 0; d < points.cols; ++d) {
+        const double apart =
+            static_cast<double>(line[d * points.col_stride]) - static_cast<double>(centroid[d]);
+        sum += apart * apart;
+    }
+    return sum;
 }
 
 }  // namespace ipse::IPSE_ISA

@@ -33,10 +33,10 @@ private:
 // A softmax needs its logits shifted by about their maximum, or exp leaves the range of T.
 //
 // Where no logit can exceed 35 in size, any similarity in range will do in the maximum's
-// place: e^70 times any number of terms stays in range, and so does e^-70. It is the first
-// row's with itself, computed as the product computes it: for equal rows every shifted logit
-// is exactly 0. With one scale for all rows, an exponential is then shared by the row and the
-// column it belongs to.
+// place: e^70 times any number of terms stays in range, and so does e^-70. It is that of the
+// first row and the first column, computed as the product computes it: for equal rows every
+// shifted logit is exactly 0. With one scale for all rows, an exponential is then shared by the row
+// and the column it belongs to.
 template <class T>
 struct Shift {
     static constexpr double limit = 35.0;
@@ -50,7 +50,7 @@ struct Shift {
         bounded = size * sides.left().largest_norm() * sides.right().largest_norm() < limit;
         shared = bounded && !request.scale_per_row;
         scale = static_cast<T>(request.scale[0]);
-        reference = bounded ? self_similarity(sides.left()) : T{0};
+        reference = bounded ? first_similarity(sides.left(), sides.right()) : T{0};
     }
 
 private:
@@ -63,13 +63,14 @@ private:
         return largest;
     }
 
-    static T self_similarity(const UnitRows<T>& rows) noexcept {
-        const T* line = rows.line(0);
+    static T first_similarity(const UnitRows<T>& left, const UnitRows<T>& right) noexcept {
+        const T* row = left.line(0);
+        const T* column = right.line(0);
         T total{0};
-        for (std::int64_t begin = 0; begin < rows.depth(); begin += depth_block) {
+        for (std::int64_t begin = 0; begin < left.depth(); begin += depth_block) {
             T block{0};
-            for (std::int64_t k = begin; k < rows.depth() && k < begin + depth_block; ++k) {
-                block += line[k] * line[k];
+            for (std::int64_t k = begin; k < left.depth() && k < begin + depth_block; ++k) {
+                block += row[k] * column[k];
             }
             total += block;
         }

@@ -235,3 +235,38 @@ def isogclr(
         u[own] = (1 - beta_u) * state.u[own] + beta_u * gradient
         tau[own] = (state.tau[own] - eta * u[own]).clamp(tau_min, tau_max)
     return loss / samples, State(s, tau, u)
+
+
+def isogclr_clip(
+    index: Tensor,
+    image: Tensor,
+    text: Tensor,
+    states: tuple[State, State],
+    *,
+    gamma: float = 0.8,
+    tau_min: float = 0.005,
+    tau_max: float = 1.0,
+    rho: float = 6.0,
+    eta: float = 0.03,
+    beta_u: float = 0.9,
+) -> tuple[Tensor, tuple[State, State]]:
+    """The same for image-text pairs, with differences to the own pair's similarity."""
+    samples = len(image)
+    similarity = unit_rows(image) @ unit_rows(text).T
+    loss = image.new_zeros(())
+    after = []
+    for state, rows in zip(states, (similarity, similarity.T), strict=True):
+        s, tau, u = (part.clone() for part in state)
+        for n in range(samples):
+            own = index[n]
+            h = rows[n, [m for m in range(samples) if m != n]] - rows[n, n]
+            e = (h.detach() / state.tau[own]).exp()
+            g = e.mean()
+            s[own] = g if state.s[own] == 0 else (1 - gamma) * state.s[own] + gamma * g
+            w = e / s[own]
+            loss = loss + (w * h).mean() / samples
+            gradient = s[own].log() + rho - (w * h.detach() / state.tau[own]).mean()
+            u[own] = (1 - beta_u) * state.u[own] + beta_u * gradient.clamp(-5, 5)
+            tau[own] = (state.tau[own] - eta * u[own]).clamp(tau_min, tau_max)
+        after.append(State(s, tau, u))
+    return loss, (after[0], after[1])

@@ -9,6 +9,7 @@ from ipse.losses.dcl import DCLLoss, DCLWLoss
 from ipse.losses.dino import DINOLoss
 from ipse.losses.info_nce import InfoNCELoss
 from ipse.losses.isogclr import ISogCLRLoss
+from ipse.losses.isogclr_clip import ISogCLRClipLoss
 from ipse.losses.leave_one_out_knn import LeaveOneOutKNNLoss
 from ipse.losses.memory_queue import MemoryQueue
 from ipse.losses.mixed_barlow_twins import MixedBarlowTwinsLoss
@@ -25,6 +26,7 @@ __all__ = [
     "DCLLoss",
     "DCLWLoss",
     "DINOLoss",
+    "ISogCLRClipLoss",
     "ISogCLRLoss",
     "InfoNCELoss",
     "LeaveOneOutKNNLoss",

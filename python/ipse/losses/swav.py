@@ -86,7 +86,7 @@ class SwaVLoss(nn.Module):
                 f"SwaVLoss: {samples} samples share {prototypes} prototypes; the codes are "
                 "unstable where there are fewer samples than prototypes. Pass queue_outputs, "
                 "use fewer prototypes or a larger batch.",
-                stacklevel=3,
+                stacklevel=5,  # the caller of the module
             )
 
     def extra_repr(self) -> str:

@@ -51,10 +51,15 @@ class DenoisingAutoencoder(nn.Module):
         return torch.sigmoid(self.last(latent))
 
     @torch.no_grad()
-    def embed(self, images: Tensor) -> Tensor:
-        """Embeddings [N, widths[-1]]: the latent map's mean over its positions."""
-        parts = [self._encode(part)[0].mean(dim=(2, 3)) for part in images.split(1024)]
-        return torch.cat(parts)
+    def embed(self, images: Tensor, *, pooled: bool = True) -> Tensor:
+        """The latent maps, one row for each image.
+
+        Args:
+            images: float tensor [N, C, H, W].
+            pooled: Average over positions: [N, widths[-1]]; else the whole map, flattened.
+        """
+        maps = [self._encode(part)[0] for part in images.split(1024)]
+        return torch.cat([m.mean(dim=(2, 3)) if pooled else m.flatten(1) for m in maps])
 
     def _encode(self, images: Tensor) -> tuple[Tensor, list[torch.Size]]:
         sizes = []
