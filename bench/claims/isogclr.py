@@ -109,7 +109,7 @@ def iterate(z1: Tensor, z2: Tensor, rho: float) -> Tensor:
         beta_u=1.0,
         eta_init=2e-3,
     ).double()
-    for _ in range(3000):
+    for _ in range(8000):
         loss(torch.arange(count), z1, z2)
     return loss.tau
 
