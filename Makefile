@@ -63,6 +63,10 @@ bench: setup
 	$(BIN)/python -m bench.barlow_twins
 	$(BIN)/python -m bench.mixed_barlow_twins
 	$(BIN)/python -m bench.vicreg
+	$(BIN)/python -m bench.clusters
+	$(BIN)/python -m bench.kmeans
+	$(BIN)/python -m bench.neighbours
+	$(BIN)/python -m bench.topk_similarity
 
 claims: setup
 	status=0; for claim in bench/claims/*.py; do $(BIN)/python $$claim || status=1; done; exit $$status

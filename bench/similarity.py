@@ -13,8 +13,8 @@ from torch import Tensor
 
 from bench import harness
 from bench.similarity_peers import (
+    ISogCLRFormula,
     clip_formula,
-    isogclr_formula,
     moco_formula,
     ntxent_formula,
     siglip_formula,
@@ -25,9 +25,9 @@ from ipse.functional import (
     info_nce_loss,
     ntxent_loss,
     siglip_loss,
-    similarity_logsumexp,
     supcon_loss,
 )
+from ipse.losses import ISogCLRLoss
 
 Loss = Callable[..., Tensor]
 
@@ -95,22 +95,24 @@ def supcon_case(samples: int, features: int, classes: int) -> Case:
 
 
 def isogclr_case(samples: int, features: int) -> Case:
-    generator = torch.Generator().manual_seed(1)
-    tau = 0.1 + 0.4 * torch.rand(samples, generator=generator)
+    """A whole step: loss, gradient and the update of averages and temperatures."""
+    index = torch.arange(samples)
 
     def ours(a: Tensor, b: Tensor) -> Tensor:
-        both = tau.repeat(2)
-        sums = similarity_logsumexp(
-            torch.cat([a, b]), None, both, exclude="sample", samples=samples
-        )
-        # s = g: the first visit. Weights of the surrogate, see ipse.losses.ISogCLRLoss.
-        return (both * sums.logsumexp - sums.positives).sum() / samples
+        # Each call starts anew, so that all candidates do the same work on the same state.
+        loss = ISogCLRLoss(samples, tau_init=0.2)
+        value = loss(index, a, b)
+        return 1 + value - value.detach()  # the surrogates' gradients agree, their values do not
+
+    def dense(a: Tensor, b: Tensor) -> Tensor:
+        value = ISogCLRFormula(samples, torch.full((samples,), 0.2))(index, a, b)
+        return 1 + value - value.detach()
 
     return Case(
         f"isogclr 2x{samples}x{features}",
         ((samples, features), (samples, features)),
         ours,
-        {"dense": lambda a, b: isogclr_formula(a, b, tau)},
+        {"dense": dense},
         2 * 2 * (2 * samples) ** 2 * features,
     )
 

@@ -46,18 +46,35 @@ def supcon_formula(features: Tensor, labels: Tensor, temperature: float = 0.07) 
     return -((mask * log_probability).sum(1) / mask.sum(1)).mean()
 
 
-def isogclr_formula(z1: Tensor, z2: Tensor, tau: Tensor) -> Tensor:
-    """The surrogate of the algorithm on a first visit, densely; its value is of no interest."""
-    samples = z1.shape[0]
-    z = normalize(torch.cat([z1, z2]), dim=1)
-    similarity = z @ z.T
-    sample = torch.arange(2 * samples) % samples
-    negative = (sample[:, None] != sample[None, :]).float()
-    with torch.no_grad():
-        e = (similarity / tau.repeat(2)[:, None]).exp() * negative
-        weights = e / e.sum(1, keepdim=True)
-        lse = e.sum(1).log()
-    positives = (z * z.roll(samples, 0)).sum(1)
-    surrogate = ((weights * similarity).sum(1) - positives).sum() / samples
-    value = (tau.repeat(2) * lse - positives).sum() / samples
-    return surrogate + (value - surrogate).detach()
+class ISogCLRFormula:
+    """One step of the algorithm, densely, as its authors' code does it; a first visit."""
+
+    def __init__(self, samples: int, tau: Tensor, gamma: float = 0.8, rho: float = 0.4) -> None:
+        self.s = torch.zeros(samples)
+        self.u = torch.zeros(samples)
+        self.tau = tau.clone()
+        self.gamma = gamma
+        self.rho = rho
+
+    def __call__(self, index: Tensor, z1: Tensor, z2: Tensor) -> Tensor:
+        samples = z1.shape[0]
+        z = torch.cat([normalize(z1, dim=1), normalize(z2, dim=1)])
+        similarity = z @ z.T
+        eye = torch.eye(2 * samples)
+        pair = eye.roll(samples, 1)
+        negative = 1 - eye - pair
+        positive = (similarity * pair).sum(1).view(2, samples)
+        count = 2 * samples - 2
+        tau = self.tau[index].repeat(2)[:, None]
+        e = (similarity / tau).detach().exp() * negative
+        g = (e.sum(1) / count).view(2, samples)
+        s = g.clone()  # a first visit has no past to average with
+        weights = e / s.view(-1, 1)
+        loss = ((weights * similarity * negative).sum(1) / count).view(2, samples) - positive
+        with torch.no_grad():
+            mean = (weights * similarity / tau).sum(1).view(2, samples) / count
+            slope = (s.log() + self.rho - mean).mean(0).clamp(-3, 3)
+            self.s[index] = s.mean(0)
+            self.u[index] = 0.5 * self.u[index] + 0.5 * slope
+            self.tau[index] = (self.tau[index] - 0.03 * self.u[index]).clamp(0.05, 1)
+        return loss.mean(1).sum()

@@ -126,3 +126,9 @@ def make_views(
     common = torch.randn(shape, generator=generator, dtype=torch.float64)
     noise = [torch.randn(shape, generator=generator, dtype=torch.float64) for _ in range(count)]
     return [(0.2 * common + 0.1 * n).to(dtype) for n in noise]
+
+
+def codes_tolerance(scores: Tensor, epsilon: float = 0.05, iterations: int = 3) -> float:
+    """How far codes may be off: a score is rounded at its distance from its column's maximum."""
+    span = (scores.double().amax(0) - scores.double().amin(0)).max().item() / epsilon
+    return torch.finfo(scores.dtype).eps * (20 + 4 * iterations + 4 * span)

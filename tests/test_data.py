@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from ipse.data import (
+    DATASETS,
+    VIEW_RECIPES,
     DataError,
     ViewDistribution,
     load,
@@ -22,6 +24,7 @@ from ipse.data import (
     load_fashion_mnist,
     random_view,
     read_idx,
+    standard_views,
 )
 
 CODES = {"u1": 0x08, "i1": 0x09, "i2": 0x0B, "i4": 0x0C, "f4": 0x0D, "f8": 0x0E}
@@ -254,6 +257,50 @@ def test_view_shift_is_bounded() -> None:
     assert across.min() >= 10 - 4.2 - 1e-3
     assert across.max() <= 10 + 4.2 + 1e-3
     assert across.max() - across.min() > 6
+
+
+def test_view_anywhere_shows_any_part_and_nothing_outside() -> None:
+    ramp = torch.linspace(0.1, 0.9, 32).expand(400, 1, 32, 32).clone()
+    crop = view(ramp, zoom=(2.0, 2.0), anywhere=True)
+    # Beyond the border is black. The outermost samples lie a quarter of a pixel outside the
+    # centres of the border's pixels, along both axes in a corner; none lies farther out.
+    assert crop.min() >= 0.1 * 0.75**2 - 1e-5
+    middles = crop.mean(dim=(1, 2, 3))
+    assert middles.min() < 0.32
+    assert middles.max() > 0.68
+    centred = view(ramp, zoom=(2.0, 2.0)).mean(dim=(1, 2, 3))
+    torch.testing.assert_close(centred, torch.full((400,), 0.5), atol=1e-3, rtol=0)
+    whole = view(ramp, anywhere=True)
+    torch.testing.assert_close(whole, ramp, atol=1e-5, rtol=0)
+
+
+COLOUR = (("saturation", 0.4), ("hue", 0.2), ("grayscale", 0.5))
+
+
+@pytest.mark.parametrize(("name", "value"), COLOUR)
+def test_view_colour_keeps_the_brightness(name: str, value: float) -> None:
+    source = torch.Generator().manual_seed(2)
+    images = 0.4 + 0.2 * torch.rand(64, 3, 6, 6, generator=source)  # far from what is clamped
+    changed = view(images, **{name: value})
+    luma = torch.tensor([0.299, 0.587, 0.114])
+    before, after = (torch.einsum("c,nchw->nhw", luma, part) for part in (images, changed))
+    torch.testing.assert_close(after, before, atol=1e-3, rtol=0)
+    assert (changed - images).abs().max() > 0.02
+    gray = changed.std(dim=1).amax(dim=(1, 2)) < 1e-3
+    assert int(gray.sum()) in (range(16, 48) if name == "grayscale" else range(1))
+
+
+def test_view_colour_is_for_three_channels(images: torch.Tensor) -> None:
+    plain = view(images, saturation=0.4, hue=0.2, grayscale=0.5)
+    torch.testing.assert_close(plain, images, atol=1e-5, rtol=0)
+
+
+def test_every_data_set_has_its_views() -> None:
+    assert set(VIEW_RECIPES) == set(DATASETS)
+    for name in DATASETS:
+        assert standard_views(name) == VIEW_RECIPES[name]
+    with pytest.raises(ValueError, match="standard_views: name must be one of digits"):
+        standard_views("photos")
 
 
 def test_view_erases_one_rectangle() -> None:

@@ -1,6 +1,6 @@
 """Do SimCLR, MoCo v2, SwAV and DINO learn? Each against random features, on Fashion-MNIST.
 
-    python bench/claims/baselines.py [--epochs 8] [--seeds 1] [--out baselines.json]
+    python bench/claims/baselines.py [--epochs 5] [--seeds 1] [--out baselines.json]
 
 The first 10 000 training images without labels, every method with the defaults of `ipse run`, but
 for the number of epochs; kNN and linear probe on the 10 000 test images. The claim, for each: kNN
@@ -56,7 +56,7 @@ def show(name: str, seed: int, scores: Scores, seconds: float) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--root", help="folder with Fashion-MNIST's files")
-    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--train-size", type=int, default=10000)
     parser.add_argument("--out", type=Path, help="write everything as JSON to this file")

@@ -66,7 +66,7 @@ template <class T>
 inline Vector<T> exponential(Vector<T> x) noexcept {
     using Constant = detail::Exponential<T>;
     constexpr int terms = static_cast<int>(sizeof(Constant::q) / sizeof(T));
-    using Bits = typename Simd<T>::Bits;
+    using Word = typename Simd<T>::Word;
     const Vector<T> shifted = x * broadcast(Constant::log2_e) + broadcast(Constant::magic);
     const Vector<T> n = shifted - broadcast(Constant::magic);
     const Vector<T> r = (x - n * broadcast(Constant::ln2_high)) - n * broadcast(Constant::ln2_low);
@@ -76,9 +76,9 @@ inline Vector<T> exponential(Vector<T> x) noexcept {
         q = q * r + broadcast(Constant::q[i]);
     }
     const Vector<T> power = (r * r) * q + r + broadcast(T{1});
-    // 2^n by adding n to the exponent field.
-    const Bits exponent = reinterpret_cast<Bits>(shifted) << Constant::mantissa_bits;
-    const Vector<T> scaled = reinterpret_cast<Vector<T>>(reinterpret_cast<Bits>(power) + exponent);
+    // 2^n by adding n to the exponent field; wraps where the result is not used below.
+    const Word exponent = reinterpret_cast<Word>(shifted) << Constant::mantissa_bits;
+    const Vector<T> scaled = reinterpret_cast<Vector<T>>(reinterpret_cast<Word>(power) + exponent);
     const Vector<T> infinity = broadcast(std::numeric_limits<T>::infinity());
     const Vector<T> bounded = x > broadcast(Constant::highest) ? infinity : scaled;
     const Vector<T> result = x < broadcast(Constant::lowest) ? Vector<T>{} : bounded;

@@ -20,6 +20,8 @@ struct Simd {
     // The result of a comparison, and the lanes as bits.
     using Integer = std::conditional_t<sizeof(T) == 8, std::int64_t, std::int32_t>;
     typedef Integer Bits __attribute__((vector_size(IPSE_VECTOR_BYTES)));
+    // For arithmetic on the lanes' bits, which wraps.
+    typedef std::make_unsigned_t<Integer> Word __attribute__((vector_size(IPSE_VECTOR_BYTES)));
 };
 
 template <class T>

@@ -1,4 +1,5 @@
 #include "base/isa_table.h"
+#include "similarity/farthest_points.h"
 #include "similarity/kmeans.h"
 #include "similarity/nearest.h"
 #include "similarity/seeding.h"

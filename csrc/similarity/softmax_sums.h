@@ -8,20 +8,11 @@
 #include "base/exp.h"
 #include "base/parallel.h"
 #include "base/shares.h"
+#include "similarity/running_sums.h"
 #include "similarity/softmax_logits.h"
 #include "similarity/tiles.h"
 
 namespace ipse::IPSE_ISA {
-
-// Running sums of one direction in one slot, each as long as the direction, padded.
-template <class T>
-struct RunningSums {
-    T* top = nullptr;       // what logits are shifted by: the largest so far, or fixed
-    T* sum = nullptr;       // of exp(logit - top)
-    T* mean = nullptr;      // of exp(logit - top) * similarity
-    T* positive = nullptr;  // of the positives' similarities
-    const T* scale = nullptr;
-};
 
 template <class T>
 class SoftmaxSums {
@@ -211,31 +202,9 @@ private:
             }
             row_tops[i] = largest_lane<T>(row_top);
         }
-        raise(rows, tile.row, tile.rows, row_tops);
+        raise_tops_of(rows, tile.row, tile.rows, row_tops);
         if constexpr (both) {
-            raise(columns, tile.col, tile.cols, column_tops);
-        }
-    }
-
-    static void raise(const RunningSums<T>& sums, std::int64_t first, std::int64_t count,
-                      const T* tops) noexcept {
-        for (std::int64_t i = 0; i < count; i += lanes) {
-            alignas(IPSE_VECTOR_BYTES) T before[lanes];
-            alignas(IPSE_VECTOR_BYTES) T after[lanes];
-            const std::int64_t present = count - i < lanes ? count - i : lanes;
-            for (std::int64_t lane = 0; lane < lanes; ++lane) {
-                const T old = sums.top[first + i + lane];
-                const T fresh = lane < present ? tops[i + lane] : old;
-                const T top = fresh > old ? fresh : old;
-                // Nothing seen yet: sums of zero, whatever they are multiplied by.
-                const bool none = old == -std::numeric_limits<T>::infinity();
-                before[lane] = none ? T{0} : old;
-                after[lane] = none ? T{0} : top;
-                sums.top[first + i + lane] = top;
-            }
-            const Vector<T> factor = exponential<T>(load(before) - load(after));
-            store(sums.sum + first + i, load(sums.sum + first + i) * factor);
-            store(sums.mean + first + i, load(sums.mean + first + i) * factor);
+            raise_tops_of(columns, tile.col, tile.cols, column_tops);
         }
     }
 

@@ -89,6 +89,7 @@ class MemoryQueue(nn.Module):
         self.enqueue(keys, labels, ids)
         return rows
 
+    @torch.compiler.disable  # loans are weak references, which a graph cannot hold
     def lend(self, query: Tensor) -> tuple[Tensor, Tensor]:
         """The rows for a loss of ``query``, safe from later calls of ``enqueue``.
 
@@ -111,6 +112,7 @@ class MemoryQueue(nn.Module):
         self.flush()
         return self.features[: int(self.count)]
 
+    @torch.compiler.disable
     @torch.no_grad()
     def enqueue(
         self, keys: Tensor, labels: Tensor | None = None, ids: Tensor | None = None

@@ -40,7 +40,8 @@ class MoCoConfig(TwoViewConfig):
 
     slug: ClassVar[str] = "moco"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "fashion-mnist": {**TwoViewConfig.presets["fashion-mnist"], "queue": 4096}
+        **TwoViewConfig.presets,
+        "fashion-mnist": {**TwoViewConfig.presets["fashion-mnist"], "queue": 4096},
     }
 
     temperature: float = option(
