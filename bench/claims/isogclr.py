@@ -13,9 +13,10 @@
     of SimCLR with the best of the temperatures 0.07, 0.1, 0.2, 0.5, and at least 3 points above
     that with the worst.
 
-Which class is rare is drawn anew for every seed. kNN takes a balanced bank of labelled images, so
-that a vote measures the features and not how many images a class has. Every number is the mean over
-the seeds. The exit code says whether all claims held.
+Which class is rare is drawn anew for every seed; claim 2 has at least three seeds, claim 3 has
+`--seeds`. kNN takes a balanced bank of labelled images, so that a vote measures the features and
+not how many images a class has. Every number is the mean over the seeds. The exit code says whether
+all claims held.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ TEMPERATURES = (0.07, 0.1, 0.2, 0.5)
 LARGEST, SMALLEST = 1000, 10
 BANK_PER_CLASS = 200
 RARE_CLASSES = 5
+TAU_SEEDS = 3
 
 
 @dataclass(frozen=True)
@@ -183,14 +185,16 @@ class LongTail:
 
 
 class Study:
-    """Trains every setting with every seed."""
+    """Trains every setting with its seeds, each with class sizes of its own."""
 
     def __init__(self, full: ImageData, seeds: int) -> None:
         self.tails = [LongTail.draw(full, seed) for seed in range(seeds)]
         self.runs: dict[str, list[Outcome]] = {}
 
-    def run(self, name: str, kind: type[Method[Any]], epochs: int, **changes: Any) -> None:
-        for seed, tail in enumerate(self.tails):
+    def run(
+        self, name: str, kind: type[Method[Any]], epochs: int, seeds: int, **changes: Any
+    ) -> None:
+        for seed, tail in enumerate(self.tails[:seeds]):
             config = kind.Config.create(
                 data="fashion-mnist",
                 batch_size=64,
@@ -208,8 +212,8 @@ class Study:
                 flush=True,
             )
 
-    def mean(self, name: str, quantity: str) -> float:
-        values = [getattr(outcome, quantity) for outcome in self.runs[name]]
+    def mean(self, name: str, quantity: str, seeds: int | None = None) -> float:
+        values = [getattr(outcome, quantity) for outcome in self.runs[name][:seeds]]
         return sum(values) / len(values)
 
 
@@ -234,14 +238,14 @@ def train(method: Method[Any], tail: LongTail) -> Outcome:
     return Outcome(rare, everything, spearman, means, time.process_time() - begun)
 
 
-def long_tail(study: Study, epochs: int, tau_epochs: int) -> list[Claim]:
+def long_tail(study: Study, epochs: int, tau_epochs: int, seeds: int) -> list[Claim]:
     # The step size of the recipe, 0.03, is for 400 epochs; here each temperature moves 20 times.
     settings = {"rho": 0.3, "tau_init": 0.2, "tau_max": 1.0, "eta": 0.1}
-    study.run("iSogCLR", ISogCLR, epochs, **settings)
+    study.run("iSogCLR", ISogCLR, epochs, len(study.tails), **settings)
     for temperature in TEMPERATURES:
-        study.run(f"SimCLR {temperature}", SimCLR, epochs, temperature=temperature)
-    study.run("iSogCLR long", ISogCLR, tau_epochs, **settings)
-    own = study.mean("iSogCLR", "rare")
+        study.run(f"SimCLR {temperature}", SimCLR, epochs, seeds, temperature=temperature)
+    study.run("iSogCLR long", ISogCLR, tau_epochs, len(study.tails), **settings)
+    own = study.mean("iSogCLR", "rare", seeds)
     fixed = {t: study.mean(f"SimCLR {t}", "rare") for t in TEMPERATURES}
     best, worst = max(fixed, key=fixed.__getitem__), min(fixed, key=fixed.__getitem__)
     return [
@@ -285,8 +289,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     claims = exactness()
     for claim in claims:
         print(claim.name, claim.measured, flush=True)
-    study = Study(load("fashion-mnist", options.root), options.seeds)
-    claims += long_tail(study, options.epochs, options.tau_epochs)
+    study = Study(load("fashion-mnist", options.root), max(TAU_SEEDS, options.seeds))
+    claims += long_tail(study, options.epochs, options.tau_epochs, options.seeds)
     print()
     for claim in claims:
         print(f"{'holds' if claim.holds else 'FAILS'}  {claim.name:<48} {claim.measured}")
