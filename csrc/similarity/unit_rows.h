@@ -24,7 +24,6 @@ public:
     UnitRows(const Stack& stack, bool normalize, int threads)
         : stack_(stack),
           normalize_(normalize),
-          threads_(threads),
           rows_(stack.rows()),
           depth_(stack.cols()),
           // One cache line more than whole panels: lines a power of two apart would fall into
@@ -148,7 +147,6 @@ private:
 
     Stack stack_;
     bool normalize_;
-    int threads_;
     std::int64_t rows_;
     std::int64_t depth_;
     std::int64_t leading_;

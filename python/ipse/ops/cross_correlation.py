@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ipse import _core
 from ipse.ops import formulas
-from ipse.ops._registry import COMPUTE_DTYPES, define, to_numpy
+from ipse.ops._registry import COMPUTE_DTYPES, define, differentiate, to_numpy
 
 SIDES = ("auto", "samples", "features")
 
@@ -182,25 +182,14 @@ def _register(
 
     def backward_backward(ctx: Any, gg1: Tensor | None, gg2: Tensor | None) -> tuple[Any, ...]:
         *values, side, wanted = ctx.rest
-        create_graph = torch.is_grad_enabled()
-        # Aliases, not the tensors themselves: one view may have been made from the other, and
-        # the derivative by each must stop at it. Constants need a gradient inside, too.
-        grad, z1, z2 = inner = [
-            t.view_as(t) if t.requires_grad and create_graph else t.detach().requires_grad_()
-            for t in ctx.saved_tensors
-        ]
-        side = resolve_side(function, side, z1)
-        with torch.enable_grad():
-            chosen = [
-                (gradient(grad, own, other, *values, side), gg)
-                for own, other, gg, want in ((z1, z2, gg1, wanted[0]), (z2, z1, gg2, wanted[1]))
-                if want and gg is not None
-            ]
-            if not chosen:
-                return (None,) * (count + 6)
-            outputs, grads = zip(*chosen, strict=True)
-            result = torch.autograd.grad(outputs, inner, grads, create_graph=create_graph)
-        return (*result, *[None] * (count + 3))
+        side = resolve_side(function, side, ctx.saved_tensors[1])
+
+        def gradients(grad: Tensor, z1: Tensor, z2: Tensor) -> tuple[Tensor, ...]:
+            first = gradient(grad, z1, z2, *values, side)
+            return first, gradient(grad, z2, z1, *values, side)
+
+        outer = [gg if want else None for gg, want in zip((gg1, gg2), wanted, strict=True)]
+        return (*differentiate(gradients, ctx.saved_tensors, outer), *[None] * (count + 3))
 
     define(
         f"{name}(Tensor z1, Tensor z2, {declared}, str side, bool keep_moments)"
