@@ -102,7 +102,7 @@ Images images_of(const char* name, const char* argument, const py::array& array)
 bool dense_in_order(const py::array& array, const std::vector<int>& axes) {
     std::int64_t expected = array.itemsize();
     for (auto axis = axes.rbegin(); axis != axes.rend(); ++axis) {
-        if (array.shape(*axis) > 1 && array.strides(*axis) != expected) {
+        if (array.size() > 0 && array.shape(*axis) > 1 && array.strides(*axis) != expected) {
             return false;
         }
         expected *= array.shape(*axis);
