@@ -212,6 +212,13 @@ def test_nan_and_infinity_stay_in_their_plane(kind: Kind) -> None:
     assert not got[0, 1::2].isfinite().all()
 
 
+@each_kind
+def test_linear(kind: Kind) -> None:
+    x, v = make_images((2, 3, 8, 9)), make_images((2, 3, 8, 9), seed=1)
+    difference = kind.function(x + v, 5) - kind.function(x, 5)
+    torch.testing.assert_close(kind.function(v, 5), difference, rtol=0, atol=1e-12)
+
+
 def test_operators_are_kept_up_to_a_bound() -> None:
     for height in range(2, 120):
         fourier_crop(torch.ones(height, 3), (height // 2 + 1, 2))
