@@ -11,7 +11,8 @@
 #include "spectral/axis_operator.h"
 
 #include <algorithm>
-#include <array>
+#include <cmath>
+#include <utility>
 
 #include "base/checked_size.h"
 #include "spectral/lanczos_axis.h"
@@ -75,6 +76,57 @@ int cheapest_folds(const OperatorKey& key) {
     return best;
 }
 
+// C_chi, dense.
+class FoldedBlock {
+public:
+    std::int64_t first = 0;  // rows outside of [first, last) are zero
+    std::int64_t last = 0;
+
+    FoldedBlock(const DenseAxis& axis, const AxisOperator& view, int chi) : depth_(view.depth) {
+        first = view.rows;
+        values_.reserve(static_cast<std::size_t>(view.rows * depth_));
+        for (std::int64_t p = 0; p < view.rows; ++p) {
+            const double* line = axis.matrix.data() + p * axis.n_in;
+            bool any = false;
+            for (std::int64_t k = 0; k < depth_; ++k) {
+                const double value = folded(line, axis.n_in, view.folds, chi, k);
+                // Where chi is odd and k or p fixed, the exact value is zero.
+                values_.push_back(std::abs(value) < negligible ? 0.0 : value);
+                any = any || values_.back() != 0.0;
+            }
+            if (any) {
+                first = std::min(first, p);
+                last = p + 1;
+            }
+        }
+        first = std::min(first, last);
+    }
+
+    double at(std::int64_t p, std::int64_t k) const {
+        return values_[static_cast<std::size_t>(p * depth_ + k)];
+    }
+
+    // Beyond [begin, end) rows p_begin.. are zero.
+    std::pair<std::int64_t, std::int64_t> band(std::int64_t p_begin, std::int64_t p_end) const {
+        std::int64_t begin = depth_;
+        std::int64_t end = 0;
+        for (std::int64_t p = p_begin; p < p_end; ++p) {
+            for (std::int64_t k = 0; k < depth_; ++k) {
+                if (at(p, k) != 0.0) {
+                    begin = std::min(begin, k);
+                    end = std::max(end, k + 1);
+                }
+            }
+        }
+        return {std::min(begin, end), end};
+    }
+
+private:
+    static constexpr double negligible = 1e-17;
+    std::int64_t depth_;
+    std::vector<double> values_;
+};
+
 DenseAxis transposed(DenseAxis axis) {
     DenseAxis result;
     result.n_in = axis.n_out;
@@ -110,48 +162,50 @@ BuiltOperator::BuiltOperator(const OperatorKey& key) {
     view_.folds = key.kind == CropKind::fourier ? cheapest_folds(oriented) : 1;
     view_.depth = orbits(view_.n_in, view_.folds);
     view_.rows = orbits(view_.n_out, view_.folds);
-    view_.strips = strips_of(view_.rows, key.strip);
+    view_.block_rows = view_.rows + key.strip;
     DenseAxis axis = key.kind == CropKind::fourier ? fourier_axis(key.n_in, key.n_out)
                                                    : lanczos_axis(key.n_in, key.n_out);
     if (key.adjoint) {
         axis = transposed(std::move(axis));
     }
-    pack(axis, key);
+    pack(axis, key.strip, key.compute);
     if (!axis.measure.empty()) {
         fold_measure(axis);
     }
 }
 
-void BuiltOperator::pack(const DenseAxis& axis, const OperatorKey& key) {
-    const std::int64_t strip = key.strip;
-    const std::int64_t depth = view_.depth;
+// Rows of a block that are zero (the sine of 0, or of half a turn) cost no strip.
+void BuiltOperator::pack(const DenseAxis& axis, int strip, DType compute) {
     std::vector<double> all;
-    std::vector<double> lines(static_cast<std::size_t>(strip * depth));
     for (int chi = 0; chi < view_.folds; ++chi) {
-        for (std::int64_t first = 0; first < view_.rows; first += strip) {
-            std::fill(lines.begin(), lines.end(), 0.0);
-            std::int64_t begin = depth;
-            std::int64_t end = 0;
-            for (std::int64_t i = 0; i < std::min(strip, view_.rows - first); ++i) {
-                const double* line = axis.matrix.data() + (first + i) * axis.n_in;
-                for (std::int64_t k = 0; k < depth; ++k) {
-                    const double value = folded(line, axis.n_in, view_.folds, chi, k);
-                    lines[static_cast<std::size_t>(k * strip + i)] = value;
-                    if (value != 0.0) {
-                        begin = std::min(begin, k);
-                        end = std::max(end, k + 1);
-                    }
+        const FoldedBlock block(axis, view_, chi);
+        for (std::int64_t p = 0; p < view_.rows; ++p) {
+            if (p < block.first || p >= block.last) {
+                zero_rows_.push_back(chi * view_.block_rows + p);
+            }
+        }
+        for (std::int64_t p = block.first; p < block.last; p += strip) {
+            const std::int64_t present = std::min<std::int64_t>(strip, block.last - p);
+            const auto [begin, end] = block.band(p, p + present);
+            strips_.push_back({chi * view_.depth + begin, end - begin,
+                               static_cast<std::int64_t>(all.size()), chi * view_.block_rows + p});
+            for (std::int64_t k = begin; k < end; ++k) {
+                for (std::int64_t i = 0; i < strip; ++i) {
+                    all.push_back(i < present ? block.at(p + i, k) : 0.0);
                 }
             }
-            begin = std::min(begin, end);
-            band_begin_.push_back(begin);
-            band_count_.push_back(end - begin);
-            offset_.push_back(static_cast<std::int64_t>(all.size()));
-            all.insert(all.end(), lines.begin() + begin * strip, lines.begin() + end * strip);
         }
     }
+    store_weights(all, compute);
+    view_.strips = strips_.data();
+    view_.strip_count = static_cast<std::int64_t>(strips_.size());
+    view_.zero_rows = zero_rows_.data();
+    view_.zero_count = static_cast<std::int64_t>(zero_rows_.size());
+}
+
+void BuiltOperator::store_weights(const std::vector<double>& all, DType compute) {
+    const bool wide = compute == DType::float64;
     const auto count = static_cast<std::int64_t>(all.size());
-    const bool wide = key.compute == DType::float64;
     weight_bytes_ = checked_multiply(count, wide ? 8 : 4);
     weights_ = Workspace::elements(count, wide ? 8 : 4);
     if (wide) {
@@ -161,9 +215,6 @@ void BuiltOperator::pack(const DenseAxis& axis, const OperatorKey& key) {
                        [](double value) { return static_cast<float>(value); });
     }
     view_.weights = weights_.data();
-    view_.band_begin = band_begin_.data();
-    view_.band_count = band_count_.data();
-    view_.offset = offset_.data();
 }
 
 // The measure is odd or even under each element, so one character sees all of it.
@@ -191,7 +242,7 @@ void BuiltOperator::fold_measure(const DenseAxis& axis) {
 
 std::int64_t BuiltOperator::bytes() const {
     const auto numbers = measure_.size() + emit_.size() + folded_measure_.size() +
-                         band_begin_.size() + band_count_.size() + offset_.size();
+                         4 * strips_.size() + zero_rows_.size();
     return weight_bytes_ + static_cast<std::int64_t>(8 * numbers + sizeof(BuiltOperator));
 }
 

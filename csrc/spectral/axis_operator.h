@@ -33,14 +33,15 @@ public:
     std::int64_t bytes() const;
 
 private:
-    void pack(const DenseAxis& axis, const OperatorKey& key);
+    void pack(const DenseAxis& axis, int strip, DType compute);
+    void store_weights(const std::vector<double>& all, DType compute);
     void fold_measure(const DenseAxis& axis);
 
     AxisOperator view_;
-    std::int64_t weight_count_ = 0;
     std::int64_t weight_bytes_ = 0;
     Workspace weights_;
-    std::vector<std::int64_t> band_begin_, band_count_, offset_;
+    std::vector<AxisStrip> strips_;
+    std::vector<std::int64_t> zero_rows_;
     std::vector<double> measure_, emit_, folded_measure_;
 };
 

@@ -24,23 +24,29 @@ struct Images {
     std::int64_t column_stride = 0;
 };
 
+// Panel<T>::strip results of a product, and the folded values they are sums of.
+struct AxisStrip {
+    std::int64_t folded_row = 0;  // the first of `depth` values, counted through all blocks
+    std::int64_t depth = 0;
+    std::int64_t weights = 0;     // offset of strip values for every step of the depth
+    std::int64_t result_row = 0;  // the first of the results, counted through all blocks
+};
+
 // The map of one axis, n_in values to n_out, as `folds` products of a quarter, half or all of
-// the size (fold.h). Block f takes `depth` folded values to `rows` folded results:
-//
-//     result_f[p] = sum over k in the band of p's strip of weights_f[p][k] * folded_f[k]
-//
-// `weights` holds the strips one after another, each as strip values for every k of its band.
+// the size (fold.h). Block f takes `depth` folded values to `rows` folded results, which begin
+// `block_rows` apart: room for the padding of the last strip.
 struct AxisOperator {
     std::int64_t n_in = 0;
     std::int64_t n_out = 0;
     int folds = 0;  // 0: the identity, nothing else is set
     std::int64_t depth = 0;
     std::int64_t rows = 0;
-    std::int64_t strips = 0;  // of one block; the last is padded with zero rows
+    std::int64_t block_rows = 0;
     const void* weights = nullptr;
-    const std::int64_t* band_begin = nullptr;  // one for each strip of each block
-    const std::int64_t* band_count = nullptr;
-    const std::int64_t* offset = nullptr;  // of the strip in `weights`
+    const AxisStrip* strips = nullptr;
+    std::int64_t strip_count = 0;
+    const std::int64_t* zero_rows = nullptr;  // results that no strip writes
+    std::int64_t zero_count = 0;
 
     // The rank-one term of an even Fourier crop: y -= (measure_H^T x measure_W) emit_H emit_W^T.
     // Null where the axis has none.

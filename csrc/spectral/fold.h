@@ -71,23 +71,48 @@ inline void fold_in_four(const AxisOperator& axis, PanelRows<const T> x,
     }
 }
 
-// Block f of the results from block f of the folded values.
+// Lines that will be wanted soon: the next panel's, fetched while this one is multiplied.
+struct Ahead {
+    const char* data = nullptr;
+    std::int64_t stride = 0;  // bytes
+    std::int64_t rows = 0;    // 0: nothing is wanted
+    std::int64_t bytes = 0;   // of each row
+
+    void fetch(std::int64_t begin, std::int64_t end) const noexcept {
+        for (std::int64_t row = begin; row < end; ++row) {
+            for (std::int64_t byte = 0; byte < bytes; byte += 64) {
+                __builtin_prefetch(data + row * stride + byte);
+            }
+        }
+    }
+};
+
 template <class T>
-inline void multiply_blocks(const AxisOperator& axis, PanelRows<const T> folded,
-                            PanelRows<T> results) noexcept {
+inline void multiply_strips(const AxisOperator& axis, PanelRows<const T> folded,
+                            PanelRows<T> results, const Ahead& ahead) noexcept {
     const T* weights = static_cast<const T*>(axis.weights);
-    for (std::int64_t i = 0; i < axis.folds * axis.strips; ++i) {
-        const T* right = folded[i / axis.strips * axis.depth + axis.band_begin[i]];
-        multiply_strip<T, false>(axis.band_count[i], weights + axis.offset[i], StripLeft<T>{},
-                                 right, folded.stride, results[i * Panel<T>::strip],
+    std::int64_t fetched = 0;
+    for (std::int64_t i = 0; i < axis.strip_count; ++i) {
+        const AxisStrip& strip = axis.strips[i];
+        multiply_strip<T, false>(strip.depth, weights + strip.weights, StripLeft<T>{},
+                                 folded[strip.folded_row], folded.stride, results[strip.result_row],
                                  results.stride);
+        const std::int64_t until = ahead.rows * (i + 1) / axis.strip_count;
+        ahead.fetch(fetched, until);
+        fetched = until;
+    }
+    for (std::int64_t i = 0; i < axis.zero_count; ++i) {
+        T* row = results[axis.zero_rows[i]];
+        for (int c = 0; c < Panel<T>::rows; ++c) {
+            row[c] = T{0};
+        }
     }
 }
 
 template <class T>
 inline void unfold_two(const AxisOperator& axis, PanelRows<const T> results,
                        PanelRows<T> y) noexcept {
-    const std::int64_t block = axis.strips * Panel<T>::strip;
+    const std::int64_t block = axis.block_rows;
     for (std::int64_t p = 0; p < axis.rows; ++p) {
         const T* even = results[p];
         const T* odd = results[block + p];
@@ -104,7 +129,7 @@ inline void unfold_two(const AxisOperator& axis, PanelRows<const T> results,
 template <class T>
 inline void unfold_four(const AxisOperator& axis, PanelRows<const T> results,
                         PanelRows<T> y) noexcept {
-    const std::int64_t block = axis.strips * Panel<T>::strip;
+    const std::int64_t block = axis.block_rows;
     const std::int64_t half = axis.n_out / 2;
     for (std::int64_t p = 0; p < axis.rows; ++p) {
         T* a = y[p];
@@ -139,26 +164,20 @@ constexpr std::int64_t folded_rows(const AxisOperator& axis) noexcept {
 
 template <class T>
 constexpr std::int64_t result_rows(const AxisOperator& axis) noexcept {
-    return axis.folds > 1 ? axis.folds * axis.strips * Panel<T>::strip : 0;
-}
-
-// Rows of y that apply_axis may write: n_out, in whole strips.
-template <class T>
-constexpr std::int64_t written_rows(const AxisOperator& axis) noexcept {
-    return axis.folds == 1 ? axis.strips * Panel<T>::strip : axis.n_out;
+    return axis.folds > 1 ? axis.folds * axis.block_rows : 0;
 }
 
 // y = axis x on one panel. Not for the identity. `line` takes the measure of the panel's
 // columns (Panel<T>::rows values) where the axis has one; null: not wanted.
 template <class T>
 inline void apply_axis(const AxisOperator& axis, PanelRows<const T> x, T* folded_scratch,
-                       T* result_scratch, PanelRows<T> y, T* line) noexcept {
+                       T* result_scratch, PanelRows<T> y, T* line, const Ahead& ahead) noexcept {
     constexpr int columns = Panel<T>::rows;
     const PanelRows<T> folded{folded_scratch, columns};
     const PanelRows<T> results{result_scratch, columns};
     PanelRows<const T> seen = x;
     if (axis.folds == 1) {
-        multiply_blocks(axis, x, y);
+        multiply_strips(axis, x, y, ahead);
     } else {
         seen = {folded_scratch, columns};
         if (axis.folds == 2) {
@@ -166,7 +185,7 @@ inline void apply_axis(const AxisOperator& axis, PanelRows<const T> x, T* folded
         } else {
             fold_in_four(axis, x, folded);
         }
-        multiply_blocks(axis, seen, results);
+        multiply_strips(axis, seen, results, ahead);
         if (axis.folds == 2) {
             unfold_two(axis, PanelRows<const T>{result_scratch, columns}, y);
         } else {
