@@ -36,8 +36,7 @@ private:
 
     struct Scratch {
         T* input;
-        T* folded;
-        T* results;
+        AxisScratch<T> axis;
         T* y;
         T* lines;
         T* corners;
@@ -45,8 +44,7 @@ private:
 
         Scratch(T* base, const CropLayout& at) noexcept
             : input(base),
-              folded(base + at.folded),
-              results(base + at.results),
+              axis{base + at.sums, base + at.folded, base + at.results},
               y(base + at.y),
               lines(base + at.lines),
               corners(base + at.corners),
@@ -111,7 +109,7 @@ private:
         // The identity stores in whole registers, which would reach past the last row.
         bool in_place = false;
         if constexpr (sizeof(S) == sizeof(T)) {
-            in_place = rows_.folds != 0 && source.run(0) == panel;
+            in_place = !rows_.identity && source.run(0) == panel;
             if (in_place) {
                 x = {base + source.offset[0], from.row_stride};
             }
@@ -119,11 +117,11 @@ private:
         if (!in_place) {
             read_columns<T, S>(base, from.row_stride, from.height, source, scratch.input);
         }
-        if (rows_.folds != 0) {
+        if (!rows_.identity) {
             T measured[panel];
             const Ahead ahead = next_panel(base, source, count - first - present);
-            apply_axis<T>(rows_, x, scratch.folded, scratch.results, {scratch.y, panel},
-                          has_border() ? measured : nullptr, ahead);
+            AxisPanel<T>(rows_, scratch.axis)
+                .apply(x, {scratch.y, panel}, has_border() ? measured : nullptr, ahead);
             if (has_border()) {
                 for (int c = 0; c < present; ++c) {
                     scratch.lines[plan_.line()[first + c]] = measured[c];
@@ -234,8 +232,8 @@ private:
     void crop_panel(const T* middle, const Finish<T>& finish, PanelRows<T> y,
                     const Scratch& scratch) const noexcept {
         const PanelRows<const T> x{middle, plan_.middle_stride};
-        if (columns_.folds != 0) {
-            apply_axis<T>(columns_, x, scratch.folded, scratch.results, y, nullptr, {});
+        if (!columns_.identity) {
+            AxisPanel<T>(columns_, scratch.axis).apply(x, y, nullptr, {});
         } else {
             for (std::int64_t w = 0; w < columns_.n_out; ++w) {
                 std::memcpy(y[w], x[w], panel * sizeof(T));

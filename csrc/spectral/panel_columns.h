@@ -6,7 +6,7 @@
 
 #include "base/half.h"
 #include "base/panels.h"
-#include "spectral/fold.h"
+#include "spectral/apply_axis.h"
 
 namespace ipse::IPSE_ISA {
 
