@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from ipse import _core
+from tests.crop_isa import crops
 from tests.cross_correlation_cases import (
     BARLOW_TWINS,
     SIDES,
@@ -81,5 +82,7 @@ def products() -> dict[str, np.ndarray]:
 
 if __name__ == "__main__":
     functions()
-    results = losses() | products() | cross_entropies() | codes() | neighbours() | clusters()
+    results = (
+        losses() | products() | cross_entropies() | codes() | neighbours() | clusters() | crops()
+    )
     np.savez(sys.argv[1], isa=_core.build_info()["isa"], **results)
