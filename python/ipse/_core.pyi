@@ -88,6 +88,7 @@ def softmax_forward(
     mean: bool,
     row_sums: _Array,
     column_sums: _Array | None = None,
+    expected: _Array | None = None,
     num_threads: int = 0,
 ) -> None: ...
 def softmax_backward(
