@@ -8,6 +8,7 @@ from ipse.ops import (
     siglip,
     similarity,
     similarity_sums,
+    styles,
 )
 
 __all__ = [
@@ -18,4 +19,5 @@ __all__ = [
     "siglip",
     "similarity",
     "similarity_sums",
+    "styles",
 ]
