@@ -151,6 +151,7 @@ GROUP_OF_FILE = {
     "neighbours": ("neighbours", "similarity"),
     "clusters": ("clusters", "similarity"),
     "crops": ("crops", "spectral"),
+    "styles": ("styles", "spectral"),
 }
 
 

@@ -12,6 +12,7 @@ const IsaTable isa_table = {
     &neighbours_table,
     &similarity_table,
     &prototypes_table,
+    &styles_table,
 };
 
 }  // namespace ipse::IPSE_ISA

@@ -210,3 +210,57 @@ def kmeans_plus_plus(points: _Array, seed: int, indices: _Array, num_threads: in
 def farthest_points(
     points: _Array, start: int, indices: _Array, distances: _Array, num_threads: int = 0
 ) -> None: ...
+def band_filter(
+    planes: _Array,
+    height: int,
+    mask: _Array,
+    keep: float,
+    out: _Array,
+    num_threads: int = 0,
+) -> None: ...
+def band_energy(
+    planes: _Array,
+    height: int,
+    mask: _Array,
+    energy: _Array,
+    num_threads: int = 0,
+) -> None: ...
+def style_amplitude_forward(
+    planes: _Array,
+    height: int,
+    half_rows: int,
+    half_columns: int,
+    amplitude: _Array,
+    num_threads: int = 0,
+) -> None: ...
+def style_amplitude_backward(
+    planes: _Array,
+    height: int,
+    half_rows: int,
+    half_columns: int,
+    grad: _Array,
+    grad_planes: _Array,
+    num_threads: int = 0,
+) -> None: ...
+def style_standardize_forward(
+    planes: _Array,
+    height: int,
+    half_rows: int,
+    half_columns: int,
+    amplitude: _Array,
+    eps: float,
+    out: _Array,
+    num_threads: int = 0,
+) -> None: ...
+def style_standardize_backward(
+    grad: _Array,
+    planes: _Array,
+    height: int,
+    half_rows: int,
+    half_columns: int,
+    amplitude: _Array,
+    eps: float,
+    grad_planes: _Array | None = None,
+    grad_amplitude: _Array | None = None,
+    num_threads: int = 0,
+) -> None: ...

@@ -3,6 +3,7 @@
 One file for each kind of operation; this list is everything.
 """
 
+from ipse.functional.bands import band_energy, band_pass, high_frequency
 from ipse.functional.clusters import kmeans, nearest_centroid
 from ipse.functional.coresets import facility_location_coreset, farthest_point_coreset
 from ipse.functional.crops import fourier_crop, lanczos_crop
@@ -19,9 +20,12 @@ from ipse.functional.similarity import (
     ntxent_loss,
     similarity_logsumexp,
 )
+from ipse.functional.styles import style_amplitude, style_standardize
 from ipse.functional.supcon import supcon_loss
 
 __all__ = [
+    "band_energy",
+    "band_pass",
     "barlow_twins_loss",
     "clip_loss",
     "dcl_loss",
@@ -30,6 +34,7 @@ __all__ = [
     "facility_location_coreset",
     "farthest_point_coreset",
     "fourier_crop",
+    "high_frequency",
     "info_nce_loss",
     "kmeans",
     "knn_classify",
@@ -43,6 +48,8 @@ __all__ = [
     "similarity_logsumexp",
     "sinkhorn",
     "soft_cross_entropy",
+    "style_amplitude",
+    "style_standardize",
     "supcon_loss",
     "swav_loss",
     "topk_similarity",

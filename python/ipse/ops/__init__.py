@@ -9,6 +9,7 @@ from ipse.ops import (
     siglip,
     similarity,
     similarity_sums,
+    styles,
 )
 
 __all__ = [
@@ -20,4 +21,5 @@ __all__ = [
     "siglip",
     "similarity",
     "similarity_sums",
+    "styles",
 ]
