@@ -9,6 +9,7 @@
 #include "similarity/neighbours_requests.h"
 #include "similarity/prototype_requests.h"
 #include "similarity/softmax_requests.h"
+#include "spectral/scattering_requests.h"
 
 namespace ipse {
 
@@ -21,6 +22,7 @@ struct IsaTable {
     const NeighboursTable* neighbours;
     const SimilarityTable* similarity;
     const PrototypesTable* prototypes;
+    const ScatteringTable* scattering;
 };
 
 namespace IPSE_ISA {
@@ -32,6 +34,7 @@ extern const ClustersTable clusters_table;
 extern const NeighboursTable neighbours_table;
 extern const SimilarityTable similarity_table;
 extern const PrototypesTable prototypes_table;
+extern const ScatteringTable scattering_table;
 extern const IsaTable isa_table;
 }  // namespace IPSE_ISA
 

@@ -11,6 +11,7 @@ const IsaTable isa_table = {
     &neighbours_table,
     &similarity_table,
     &prototypes_table,
+    &scattering_table,
 };
 
 }  // namespace ipse::IPSE_ISA
