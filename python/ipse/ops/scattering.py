@@ -13,7 +13,7 @@ from torch import Tensor
 from ipse import _core
 from ipse.ops import scattering_formulas as formulas
 from ipse.ops._registry import COMPUTE_DTYPES, define, differentiate, to_numpy
-from ipse.ops.scattering_filters import FilterBank, filter_bank
+from ipse.ops.scattering_filters import filter_bank
 
 CORE_FUNCTIONS = {"scattering2d": ("scattering2d_forward",)}
 
@@ -45,8 +45,7 @@ def check_planes(planes: Tensor, scales: int, angles: int, order: int) -> None:
         )
     if height % 2**scales != 0 or width % 2**scales != 0:
         raise ValueError(
-            f"{name}: the sides of x must be multiples of 2^J = {2**scales}, "
-            f"got {height} x {width}"
+            f"{name}: the sides of x must be multiples of 2^J = {2**scales}, got {height} x {width}"
         )
 
 
@@ -66,12 +65,6 @@ def empty_coefficients(planes: Tensor, scales: int, angles: int, order: int) -> 
     )
 
 
-def _tables(bank: FilterBank) -> tuple["np.ndarray[Any, Any]", ...]:
-    """The filter bank as the core takes it."""
-    rows, cols = torch.cat(bank.lowpass_rows), torch.cat(bank.lowpass_cols)
-    return bank.wavelets.numpy(), rows.numpy(), cols.numpy()
-
-
 def _forward_cpu(planes: Tensor, scales: int, angles: int, order: int) -> Tensor:
     out = empty_coefficients(planes, scales, angles, order)
     if out.numel() == 0:
@@ -82,7 +75,9 @@ def _forward_cpu(planes: Tensor, scales: int, angles: int, order: int) -> Tensor
         scales,
         angles,
         order,
-        *_tables(bank),
+        bank.wavelets,
+        np.concatenate(bank.lowpass_rows),
+        np.concatenate(bank.lowpass_cols),
         to_numpy(out.view(-1, out.shape[2] * out.shape[3])),
         torch.get_num_threads(),
     )
@@ -104,17 +99,6 @@ def _forward_backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
     return torch.ops.ipse.scattering2d_backward(grad, planes, *ctx.rest), None, None, None
 
 
-def _gradient(grad: Tensor, planes: Tensor, scales: int, angles: int, order: int) -> Tensor:
-    """The gradient through the formula; differentiable where grad mode is on."""
-
-    def function(x: Tensor) -> Tensor:
-        return formulas.scattering2d(x, scales, angles, order)
-
-    (result,) = differentiate(function, [planes], [grad])
-    assert result is not None
-    return result
-
-
 def _backward_kernel(grad: Tensor, planes: Tensor, scales: int, angles: int, order: int) -> Tensor:
     result = planes.new_empty(planes.shape)
     pad = 2 * 2**scales
@@ -122,7 +106,9 @@ def _backward_kernel(grad: Tensor, planes: Tensor, scales: int, angles: int, ord
     block = max(1, GRADIENT_BLOCK // area)
     for begin in range(0, len(planes), block):
         part = slice(begin, begin + block)
-        result[part] = _gradient(grad[part], planes[part], scales, angles, order)
+        result[part] = formulas.scattering2d_gradient(
+            grad[part], planes[part], scales, angles, order
+        )
     return result
 
 
@@ -137,8 +123,7 @@ def _setup_backward(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 def _backward_backward(ctx: Any, grad_grad: Tensor) -> tuple[Any, ...]:
     def function(grad: Tensor, planes: Tensor) -> Tensor:
-        with torch.enable_grad():
-            return _gradient(grad, planes, *ctx.rest)
+        return formulas.scattering2d_gradient(grad, planes, *ctx.rest)
 
     grads = differentiate(function, ctx.saved_tensors, [grad_grad])
     return (*grads, None, None, None)

@@ -1,80 +1,160 @@
-"""The scattering transform in plain, differentiable PyTorch.
+"""The scattering transform and its gradient in plain PyTorch, by Fourier transforms.
 
-It serves the devices without a kernel, the gradient and the double backward.
+They serve the devices without a kernel, the gradient and the double backward. The gradient is
+written out rather than left to autograd because an operator's kernel runs below autograd.
 """
 
+from dataclasses import dataclass
+
+import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812
 
 from ipse.ops._registry import COMPUTE_DTYPES
-from ipse.ops.scattering_filters import filter_bank, level_spectrum
+from ipse.ops.scattering_filters import Array, filter_bank, level_frequencies
 
 # |z| has no derivative at 0: it is taken to be z / max(|z|, this).
 MODULUS_EPS = 1e-8
 
 
+@dataclass(frozen=True)
+class _Filters:
+    """A filter bank in the dtype and on the device of some planes."""
+
+    wavelets: Array
+    like: Tensor
+    rows: tuple[Tensor, ...]
+    cols: tuple[Tensor, ...]
+
+    @staticmethod
+    def for_planes(planes: Tensor, scales: int, angles: int) -> "_Filters":
+        height, width = (int(side) for side in planes.shape[1:])
+        bank = filter_bank(height, width, scales, angles)
+        like = planes.new_empty(0)
+
+        def matrices(kernels: tuple[Array, ...]) -> tuple[Tensor, ...]:
+            by_level = enumerate(kernels)
+            return tuple(_like(like, lowpass_matrix(k, 2 ** (scales - j))) for j, k in by_level)
+
+        rows, cols = matrices(bank.lowpass_rows), matrices(bank.lowpass_cols)
+        return _Filters(bank.wavelets, like, rows, cols)
+
+    def smooth(self, u: Tensor, level: int) -> Tensor:
+        """u * phi at the output's places."""
+        return self.rows[level] @ u @ self.cols[level].T
+
+    def smooth_adjoint(self, grad: Tensor, level: int) -> Tensor:
+        return self.rows[level].T @ grad @ self.cols[level]
+
+    def wavelet(self, level: int, scale: int, angle: int) -> Tensor:
+        """The spectrum of psi_{scale, angle} for planes of a level."""
+        spectrum = self.wavelets[scale, angle]
+        frequencies = np.ix_(*(level_frequencies(n, level) for n in spectrum.shape))
+        return _like(self.like, spectrum[frequencies])
+
+
+def _like(like: Tensor, array: Array) -> Tensor:
+    return torch.tensor(array, dtype=like.dtype, device=like.device)
+
+
+def lowpass_matrix(kernel: Array, step: int) -> Array:
+    """(n / step - 2, n): circular convolution, every step-th output, without the padding's."""
+    places = np.arange(len(kernel))
+    return kernel[(places[::step, None] - places) % len(kernel)][1:-1]
+
+
 def scattering2d(planes: Tensor, scales: int, angles: int, order: int) -> Tensor:
-    """(P, C, H / 2^J, W / 2^J) from planes (P, H, W), by Fourier transforms."""
+    """(P, C, H / 2^J, W / 2^J) from planes (P, H, W)."""
     planes = planes.to(COMPUTE_DTYPES[planes.dtype])
-    bank = filter_bank(planes.shape[1], planes.shape[2], scales, angles)
-    wavelets = bank.wavelets.to(planes)
-    lowpass = [
-        (rows.to(planes), cols.to(planes))
-        for rows, cols in zip(bank.lowpass_rows, bank.lowpass_cols, strict=True)
-    ]
-
-    def smooth(modulus: Tensor, level: int) -> Tensor:
-        rows, cols = lowpass[level]
-        step = 2 ** (scales - level)
-        smoothed = _circulant(rows, step) @ modulus @ _circulant(cols, step).T
-        return smoothed[..., 1:-1, 1:-1]
-
+    filters = _Filters.for_planes(planes, scales, angles)
     padded = reflect_pad(planes, 2**scales)
     spectrum = torch.fft.fft2(padded)
-    zeroth, first, second = [smooth(padded, 0)], [], []
+    zeroth, first, second = [filters.smooth(padded, 0)], [], []
     for scale1 in range(scales):
         for angle1 in range(angles):
-            u1 = modulus(_convolve(spectrum, wavelets[scale1, angle1], 2**scale1))
-            first.append(smooth(u1, scale1))
-            if order == 2 and scale1 + 1 < scales:
-                u1_spectrum = torch.fft.fft2(u1)
-            for scale2 in range(scale1 + 1, scales) if order == 2 else ():
+            z1 = convolve(spectrum, filters.wavelet(0, scale1, angle1), 2**scale1)
+            u1 = modulus(z1)
+            first.append(filters.smooth(u1, scale1))
+            if order == 1 or scale1 + 1 == scales:
+                continue
+            u1_spectrum = torch.fft.fft2(u1)
+            for scale2 in range(scale1 + 1, scales):
                 for angle2 in range(angles):
-                    wavelet = level_spectrum(wavelets[scale2, angle2], scale1)
-                    u2 = modulus(_convolve(u1_spectrum, wavelet, 2 ** (scale2 - scale1)))
-                    second.append(smooth(u2, scale2))
+                    wavelet = filters.wavelet(scale1, scale2, angle2)
+                    z2 = convolve(u1_spectrum, wavelet, 2 ** (scale2 - scale1))
+                    second.append(filters.smooth(modulus(z2), scale2))
     return torch.stack([*zeroth, *first, *second], 1)
 
 
+def scattering2d_gradient(
+    grad: Tensor, planes: Tensor, scales: int, angles: int, order: int
+) -> Tensor:
+    """(P, H, W): the coefficients' ``grad`` (P, C, H / 2^J, W / 2^J) brought back to the planes."""
+    dtype = planes.dtype
+    planes = planes.to(COMPUTE_DTYPES[dtype])
+    filters = _Filters.for_planes(planes, scales, angles)
+    spectrum = torch.fft.fft2(reflect_pad(planes, 2**scales))
+    zeroth, *rest = grad.to(planes.dtype).unbind(1)
+    first, second = rest[: scales * angles], iter(rest[scales * angles :])
+    spectrum_grad = torch.zeros_like(spectrum)
+    for scale1 in range(scales):
+        for angle1 in range(angles):
+            wavelet1 = filters.wavelet(0, scale1, angle1)
+            z1 = convolve(spectrum, wavelet1, 2**scale1)
+            u1_grad = filters.smooth_adjoint(first[scale1 * angles + angle1], scale1)
+            if order == 2 and scale1 + 1 < scales:
+                u1_spectrum = torch.fft.fft2(modulus(z1))
+                u1_spectrum_grad = torch.zeros_like(u1_spectrum)
+                for scale2 in range(scale1 + 1, scales):
+                    for angle2 in range(angles):
+                        wavelet2 = filters.wavelet(scale1, scale2, angle2)
+                        z2 = convolve(u1_spectrum, wavelet2, 2 ** (scale2 - scale1))
+                        z2_grad = filters.smooth_adjoint(next(second), scale2) * direction(z2)
+                        u1_spectrum_grad = u1_spectrum_grad + convolve_adjoint(z2_grad, wavelet2)
+                u1_grad = u1_grad + torch.fft.ifft2(u1_spectrum_grad).real
+            z1_grad = u1_grad * direction(z1)
+            spectrum_grad = spectrum_grad + convolve_adjoint(z1_grad, wavelet1)
+    padded_grad = torch.fft.ifft2(spectrum_grad).real + filters.smooth_adjoint(zeroth, 0)
+    return reflect_pad_adjoint(padded_grad, 2**scales).to(dtype)
+
+
+def _reflected(length: int, pad: int, device: torch.device) -> Tensor:
+    """Which element stands where in a padded line; edges are not repeated."""
+    places = torch.arange(-pad, length + pad, device=device) % (2 * length - 2)
+    return torch.minimum(places, 2 * length - 2 - places)
+
+
 def reflect_pad(planes: Tensor, pad: int) -> Tensor:
-    """Reflection without repeating the edges; as wide as the plane itself, too."""
-    height, width = planes.shape[-2:]
-    # torch refuses a reflection of the whole length; there the last step turns around again.
-    inner = min(pad, height - 1), min(pad, width - 1)
-    padded = F.pad(planes, (inner[1], inner[1], inner[0], inner[0]), mode="reflect")
-    for dim, missing in ((-2, pad - inner[0]), (-1, pad - inner[1])):
-        for _ in range(missing):
-            length = padded.shape[dim]
-            before = padded.narrow(dim, 1 % length, 1)
-            after = padded.narrow(dim, max(length - 2, 0), 1)
-            padded = torch.cat([before, padded, after], dim)
+    """Reflection without repeating the edges, as often as the padding needs."""
+    for dim in (-2, -1):
+        planes = planes.index_select(dim, _reflected(planes.shape[dim], pad, planes.device))
+    return planes
+
+
+def reflect_pad_adjoint(padded: Tensor, pad: int) -> Tensor:
+    for dim in (-2, -1):
+        shape = list(padded.shape)
+        shape[dim] -= 2 * pad
+        places = _reflected(shape[dim], pad, padded.device)
+        padded = padded.new_zeros(shape).index_add(dim, places, padded)
     return padded
 
 
 def modulus(z: Tensor) -> Tensor:
-    """|z| with the derivative z / max(|z|, eps)."""
+    """|z|, never through hypot: as fast as it can be, and as kymatio has it."""
+    return (z.real.square() + z.imag.square()).sqrt()
+
+
+def direction(z: Tensor) -> Tensor:
+    """The derivative of |z|: z / max(|z|, eps)."""
     squares = z.real.square() + z.imag.square()
     far = squares > MODULUS_EPS**2
-    size = torch.where(far, squares, 1).sqrt()
-    # Near zero: the value of |z| with the derivative of the parabola.
-    parabola = squares / (2 * MODULUS_EPS)
-    near = parabola + (squares.sqrt() - parabola).detach()
-    return torch.where(far, size, near)
+    # not through the root of 0, which would have no derivative itself
+    return z / torch.where(far, torch.where(far, squares, 1).sqrt(), MODULUS_EPS)
 
 
-def _convolve(spectrum: Tensor, wavelet: Tensor, step: int) -> Tensor:
-    """The plane convolved with the wavelet, every ``step``-th row and column of it."""
+def convolve(spectrum: Tensor, wavelet: Tensor, step: int) -> Tensor:
+    """A plane convolved with a wavelet, every ``step``-th row and column of it."""
     product = spectrum * wavelet
     rows, cols = product.shape[-2:]
     folded = product.unflatten(-1, (step, cols // step)).mean(-2)
@@ -82,7 +162,10 @@ def _convolve(spectrum: Tensor, wavelet: Tensor, step: int) -> Tensor:
     return torch.fft.ifft2(folded)
 
 
-def _circulant(kernel: Tensor, step: int) -> Tensor:
-    """(n / step, n): circular convolution with a kernel of length n, every step-th output."""
-    places = torch.arange(len(kernel), device=kernel.device)
-    return kernel[(places[::step, None] - places) % len(kernel)]
+def convolve_adjoint(grad: Tensor, wavelet: Tensor) -> Tensor:
+    """The gradient by the plane's spectrum, of which the inverse transform is the plane's."""
+    spectrum = torch.fft.fft2(grad)
+    rows, cols = (
+        wide // narrow for wide, narrow in zip(wavelet.shape, grad.shape[-2:], strict=True)
+    )
+    return spectrum.repeat(*[1] * (grad.dim() - 2), rows, cols) * wavelet
