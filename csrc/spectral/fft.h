@@ -46,14 +46,14 @@ inline Complex<L> turned(const Complex<L>& a, const typename L::Scalar* angle) n
 }
 
 template <class L>
-inline void butterfly(Complex<L> (&a)[2]) noexcept {
+[[gnu::always_inline]] inline void butterfly(Complex<L> (&a)[2]) noexcept {
     const Complex<L> difference = a[0] - a[1];
     a[0] = a[0] + a[1];
     a[1] = difference;
 }
 
 template <class L>
-inline void butterfly(Complex<L> (&a)[3]) noexcept {
+[[gnu::always_inline]] inline void butterfly(Complex<L> (&a)[3]) noexcept {
     using T = typename L::Scalar;
     const Complex<L> sum = a[1] + a[2];
     const Complex<L> sine = T(0.866025403784438646763723170752936) * (a[1] - a[2]);
@@ -64,7 +64,7 @@ inline void butterfly(Complex<L> (&a)[3]) noexcept {
 }
 
 template <class L>
-inline void butterfly(Complex<L> (&a)[4]) noexcept {
+[[gnu::always_inline]] inline void butterfly(Complex<L> (&a)[4]) noexcept {
     const Complex<L> even = a[0] + a[2];
     const Complex<L> even_difference = a[0] - a[2];
     const Complex<L> odd = a[1] + a[3];
@@ -76,7 +76,7 @@ inline void butterfly(Complex<L> (&a)[4]) noexcept {
 }
 
 template <class L>
-inline void butterfly(Complex<L> (&a)[5]) noexcept {
+[[gnu::always_inline]] inline void butterfly(Complex<L> (&a)[5]) noexcept {
     using T = typename L::Scalar;
     constexpr T cos1 = T(0.309016994374947424102293417182819);
     constexpr T cos2 = T(-0.809016994374947424102293417182819);
@@ -98,7 +98,7 @@ inline void butterfly(Complex<L> (&a)[5]) noexcept {
 }
 
 template <class L>
-inline void butterfly(Complex<L> (&a)[8]) noexcept {
+[[gnu::always_inline]] inline void butterfly(Complex<L> (&a)[8]) noexcept {
     using T = typename L::Scalar;
     constexpr T half_root = T(0.707106781186547524400844362104849);
     Complex<L> even[4] = {a[0], a[2], a[4], a[6]};
@@ -193,7 +193,7 @@ inline void odd_outputs(std::int64_t half, const typename L::Scalar* roots, cons
     }
 }
 
-template <int count, class L>
+template <int count, bool twiddled, class L>
 inline void write_odd(std::int64_t radix, std::int64_t k, const typename L::Scalar* roots,
                       const typename L::Scalar* twiddles, const Complex<L>& first,
                       const Complex<L>* pairs, Complex<L>* to, std::int64_t apart) noexcept {
@@ -204,8 +204,44 @@ inline void write_odd(std::int64_t radix, std::int64_t k, const typename L::Scal
 #pragma GCC unroll 4
     for (int i = 0; i < count; ++i) {
         const std::int64_t mirror = radix - k - i;
-        to[(k + i) * apart] = turned(low[i], twiddles + 2 * (k + i - 1));
-        to[mirror * apart] = turned(high[i], twiddles + 2 * (mirror - 1));
+        if constexpr (twiddled) {
+            low[i] = turned(low[i], twiddles + 2 * (k + i - 1));
+            high[i] = turned(high[i], twiddles + 2 * (mirror - 1));
+        }
+        to[(k + i) * apart] = low[i];
+        to[mirror * apart] = high[i];
+    }
+}
+
+template <bool twiddled, class L>
+inline void run_odd_block(std::int64_t radix, const FftStage<L>& stage, std::int64_t block,
+                          const typename L::Scalar* twiddles, const typename L::Scalar* roots,
+                          Complex<L>* pairs) noexcept {
+    const std::int64_t apart = stage.inner * stage.blocks * stage.from_step;
+    const std::int64_t to_apart = stage.inner * stage.to_step;
+    const std::int64_t half = (radix - 1) / 2;
+    const Complex<L>* from = stage.from + block * stage.inner * stage.from_step;
+    Complex<L>* to = stage.to + block * radix * to_apart;
+    for (std::int64_t q = 0; q < stage.inner; ++q) {
+        const Complex<L> first = from[0];
+        Complex<L> total = first;
+        for (std::int64_t j = 1; j <= half; ++j) {
+            const Complex<L> low = from[j * apart];
+            const Complex<L> high = from[(radix - j) * apart];
+            pairs[2 * j - 2] = low + high;
+            pairs[2 * j - 1] = low - high;
+            total = total + pairs[2 * j - 2];
+        }
+        to[0] = total;
+        std::int64_t k = 1;
+        for (; k + 2 <= half; k += 3) {
+            write_odd<3, twiddled>(radix, k, roots, twiddles, first, pairs, to, to_apart);
+        }
+        for (; k <= half; ++k) {
+            write_odd<1, twiddled>(radix, k, roots, twiddles, first, pairs, to, to_apart);
+        }
+        from += stage.from_step;
+        to += stage.to_step;
     }
 }
 
@@ -214,34 +250,9 @@ template <class L>
 inline void run_odd_stage(std::int64_t radix, const FftStage<L>& stage,
                           const typename L::Scalar* twiddles, const typename L::Scalar* roots,
                           Complex<L>* pairs) noexcept {
-    const std::int64_t apart = stage.inner * stage.blocks * stage.from_step;
-    const std::int64_t to_apart = stage.inner * stage.to_step;
-    const std::int64_t half = (radix - 1) / 2;
-    for (std::int64_t block = 0; block < stage.blocks; ++block) {
-        const Complex<L>* from = stage.from + block * stage.inner * stage.from_step;
-        Complex<L>* to = stage.to + block * radix * to_apart;
-        for (std::int64_t q = 0; q < stage.inner; ++q) {
-            const Complex<L> first = from[0];
-            Complex<L> total = first;
-            for (std::int64_t j = 1; j <= half; ++j) {
-                const Complex<L> low = from[j * apart];
-                const Complex<L> high = from[(radix - j) * apart];
-                pairs[2 * j - 2] = low + high;
-                pairs[2 * j - 1] = low - high;
-                total = total + pairs[2 * j - 2];
-            }
-            to[0] = total;
-            std::int64_t k = 1;
-            for (; k + 2 < half + 1; k += 3) {
-                write_odd<3>(radix, k, roots, twiddles, first, pairs, to, to_apart);
-            }
-            for (; k <= half; ++k) {
-                write_odd<1>(radix, k, roots, twiddles, first, pairs, to, to_apart);
-            }
-            from += stage.from_step;
-            to += stage.to_step;
-        }
-        twiddles += 2 * (radix - 1);
+    run_odd_block<false>(radix, stage, 0, twiddles, roots, pairs);
+    for (std::int64_t block = 1; block < stage.blocks; ++block) {
+        run_odd_block<true>(radix, stage, block, twiddles + block * 2 * (radix - 1), roots, pairs);
     }
 }
 
@@ -255,9 +266,9 @@ constexpr std::int64_t fft_scratch(std::int64_t length) noexcept {
 // to = transform of from, exp(-2 pi i j k / length), elements from_step and to_step apart. The
 // two may be one array.
 template <class L>
-inline void fft(const FftPlan<typename L::Scalar>& plan, const Complex<L>* from,
-                std::int64_t from_step, Complex<L>* to, std::int64_t to_step,
-                Complex<L>* scratch) noexcept {
+[[gnu::noinline]] void fft(const FftPlan<typename L::Scalar>& plan, const Complex<L>* from,
+                           std::int64_t from_step, Complex<L>* to, std::int64_t to_step,
+                           Complex<L>* scratch) noexcept {
     const std::int64_t length = plan.length();
     Complex<L>* pairs = scratch + 2 * length;
     detail::FftStage<L> stage{from, from_step, nullptr, 0, length, 1};

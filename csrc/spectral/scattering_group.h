@@ -149,8 +149,8 @@ private:
     }
 
     // low_ = |source * psi| * phi on the output grid; the modulus' spectrum to `spectrum`, if any.
-    void scatter(const Complex<L>* source, int level, int scale, int angle,
-                 Complex<L>* spectrum) noexcept {
+    [[gnu::noinline]] void scatter(const Complex<L>* source, int level, int scale, int angle,
+                                   Complex<L>* spectrum) noexcept {
         const std::int64_t rows = sizes_.level_rows(scale);
         const std::int64_t cols = sizes_.level_cols(scale);
         const FftPlan<T>& along_row = tables_.transforms.along_row(scale);
@@ -181,8 +181,8 @@ private:
     // line_ = one row of source times wavelet, folded. Real and imaginary parts change places:
     // the forward transform of that is the inverse one, with its parts in each other's place
     // too, which the modulus does not see.
-    void multiply_row(const Complex<L>* source, const Term<T>* terms, const std::int32_t* begin,
-                      std::int64_t cols) noexcept {
+    [[gnu::noinline]] void multiply_row(const Complex<L>* source, const Term<T>* terms,
+                                        const std::int32_t* begin, std::int64_t cols) noexcept {
         for (std::int64_t x = 0; x < cols; ++x) {
             Vector re{};
             Vector im{};
@@ -197,7 +197,8 @@ private:
 
     // Two real columns in one complex transform: their spectra, twice as large, to columns x and
     // x + 1 of the half spectrum.
-    void transform_pair(int level, std::int64_t x, Complex<L>* spectrum) noexcept {
+    [[gnu::noinline]] void transform_pair(int level, std::int64_t x,
+                                          Complex<L>* spectrum) noexcept {
         const std::int64_t rows = sizes_.level_rows(level);
         const std::int64_t cols = sizes_.level_cols(level);
         for (std::int64_t y = 0; y < rows; ++y) {
@@ -233,7 +234,7 @@ private:
         }
     }
 
-    void write(std::int64_t channel) noexcept {
+    [[gnu::noinline]] void write(std::int64_t channel) noexcept {
         const std::int64_t area = sizes_.out_area();
         for (std::int64_t lane = 0; lane < item_.count; ++lane) {
             T* to = static_cast<T*>(request_.out.data) +

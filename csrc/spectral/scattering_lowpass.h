@@ -29,8 +29,9 @@ struct LowpassMatrix {
 
 // to[o * to_step] = sum over i of matrix[o][i] from[i]
 template <class L>
-inline void apply(const LowpassMatrix<typename L::Scalar>& matrix, const typename L::Vector* from,
-                  typename L::Vector* to, std::int64_t to_step) noexcept {
+[[gnu::noinline]] void apply(const LowpassMatrix<typename L::Scalar>& matrix,
+                             const typename L::Vector* from, typename L::Vector* to,
+                             std::int64_t to_step) noexcept {
     using T = typename L::Scalar;
     constexpr int block = LowpassMatrix<T>::block;
     const T* weights = matrix.weights;
