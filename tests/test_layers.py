@@ -149,6 +149,7 @@ GROUP_OF_FILE = {
     "siglip": ("similarity", "similarity"),
     "prototypes": ("prototypes", "similarity"),
     "neighbours": ("neighbours", "similarity"),
+    "scattering": ("scattering", "spectral"),
     "clusters": ("clusters", "similarity"),
     "crops": ("crops", "spectral"),
     "styles": ("styles", "spectral"),

@@ -11,6 +11,7 @@
 #include "similarity/softmax_requests.h"
 #include "spectral/crop_requests.h"
 #include "spectral/styles_requests.h"
+#include "spectral/scattering_requests.h"
 
 namespace ipse {
 
@@ -25,6 +26,7 @@ struct IsaTable {
     const SimilarityTable* similarity;
     const PrototypesTable* prototypes;
     const StylesTable* styles;
+    const ScatteringTable* scattering;
 };
 
 namespace IPSE_ISA {
@@ -38,6 +40,7 @@ extern const NeighboursTable neighbours_table;
 extern const SimilarityTable similarity_table;
 extern const PrototypesTable prototypes_table;
 extern const StylesTable styles_table;
+extern const ScatteringTable scattering_table;
 extern const IsaTable isa_table;
 }  // namespace IPSE_ISA
 

@@ -13,6 +13,7 @@ const IsaTable isa_table = {
     &similarity_table,
     &prototypes_table,
     &styles_table,
+    &scattering_table,
 };
 
 }  // namespace ipse::IPSE_ISA

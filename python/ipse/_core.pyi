@@ -173,6 +173,17 @@ def soft_cross_entropy_backward(
 def sinkhorn(
     scores: _Array, codes: _Array, epsilon: float, iterations: int, num_threads: int = 0
 ) -> None: ...
+def scattering2d_forward(
+    planes: _Array,
+    scales: int,
+    angles: int,
+    order: int,
+    wavelets: _Array,
+    lowpass_rows: _Array,
+    lowpass_cols: _Array,
+    out: _Array,
+    num_threads: int = 0,
+) -> None: ...
 def topk_similarity(
     x: _Array,
     y: _Array,

@@ -13,6 +13,7 @@ from ipse.functional.leave_one_out_knn import leave_one_out_knn_loss
 from ipse.functional.mixed_barlow_twins import mixed_barlow_twins_loss, mixed_correlation_penalty
 from ipse.functional.neighbours import knn_classify, topk_similarity
 from ipse.functional.prototypes import dino_loss, sinkhorn, soft_cross_entropy, swav_loss
+from ipse.functional.scattering import scattering2d
 from ipse.functional.similarity import (
     dcl_loss,
     dclw_loss,
@@ -44,6 +45,7 @@ __all__ = [
     "mixed_correlation_penalty",
     "nearest_centroid",
     "ntxent_loss",
+    "scattering2d",
     "siglip_loss",
     "similarity_logsumexp",
     "sinkhorn",
