@@ -176,7 +176,8 @@ X = make_images(3, 8, 8, torch.float32)
             (X, 0.3),
             {"amplitude": torch.ones(1, 2, 5, 5)},
             ValueError,
-            r"amplitude must have shape \(1, 2, 5, 3\) or \(3, 2, 5, 3\), got \(1, 2, 5, 5\)",
+            r"amplitude must have shape \(1, 2, 5, 3\) or \(N, 2, 5, 3\) for N images, "
+            r"got \(1, 2, 5, 5\)",
         ),
         (
             (X, 0.3),

@@ -129,15 +129,21 @@ def style_standardize(
     if x.shape[0] == 0 or rows == 0:
         standardized = x.clone(memory_format=torch.contiguous_format)
     else:
-        allowed = [(count, *x.shape[1:-2], rows, columns) for count in {1, x.shape[0]}]
-        if tuple(chosen.shape) not in allowed:
-            raise ValueError(
-                f"{name}: amplitude must have shape {allowed[0]}"
-                f"{f' or {allowed[-1]}' if len(allowed) > 1 else ''}, got {tuple(chosen.shape)}"
-            )
+        each = (*x.shape[1:-2], rows, columns)
+        fits = chosen.dim() == x.dim() and tuple(chosen.shape[1:]) == each
+        if not (fits and (chosen.shape[0] == 1 or chosen.shape[0] == x.shape[0])):
+            raise _wrong_amplitude(each, chosen)
         flat = chosen.reshape(-1, rows, columns)
         standardized = torch.ops.ipse.style_standardize(_planes(x), flat, eps).view(x.shape)
     return standardized if clamp is None else standardized.clamp(*clamp)
+
+
+def _wrong_amplitude(each: tuple[int, ...], got: Tensor) -> ValueError:
+    shape = ", ".join(map(str, each))
+    return ValueError(
+        f"style_standardize: amplitude must have shape (1, {shape}) or (N, {shape}) for N images, "
+        f"got {tuple(got.shape)}"
+    )
 
 
 def _chosen_style(x: Tensor, ratio: float, style: int | Tensor | None) -> Tensor:
