@@ -150,6 +150,7 @@ GROUP_OF_FILE = {
     "prototypes": ("prototypes", "similarity"),
     "neighbours": ("neighbours", "similarity"),
     "clusters": ("clusters", "similarity"),
+    "bands": ("styles", "spectral"),
     "styles": ("styles", "spectral"),
 }
 
