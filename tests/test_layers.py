@@ -152,6 +152,7 @@ GROUP_OF_FILE = {
     "scattering": ("scattering", "spectral"),
     "clusters": ("clusters", "similarity"),
     "crops": ("crops", "spectral"),
+    "bands": ("styles", "spectral"),
     "styles": ("styles", "spectral"),
 }
 

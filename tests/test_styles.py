@@ -12,6 +12,8 @@ from torch._dynamo.testing import CompileCounterWithBackend
 
 from ipse import _core
 from ipse.functional import band_energy, band_pass, high_frequency, style_standardize
+from ipse.ops._planes import is_wide
+from tests.reference import styles as reference
 from tests.style_cases import make_images
 
 OPS = torch.ops.ipse
@@ -176,7 +178,8 @@ X = make_images(3, 8, 8, torch.float32)
             (X, 0.3),
             {"amplitude": torch.ones(1, 2, 5, 5)},
             ValueError,
-            r"amplitude must have shape \(1, 2, 5, 3\) or \(3, 2, 5, 3\), got \(1, 2, 5, 5\)",
+            r"amplitude must have shape \(1, 2, 5, 3\) or \(N, 2, 5, 3\) for N images, "
+            r"got \(1, 2, 5, 5\)",
         ),
         (
             (X, 0.3),
@@ -205,6 +208,32 @@ def test_images_that_are_not_real_numbers() -> None:
     for wrong in (X.int(), X.cfloat(), X.to_sparse()):
         with pytest.raises((TypeError, RuntimeError)):
             style_standardize(wrong, 0.3)
+
+
+@pytest.mark.parametrize("size", [(301, 260), (224, 224)], ids=str)
+def test_wide_windows_of_large_images(size: tuple[int, int]) -> None:
+    """Left to torch.fft, with the same values and gradients."""
+    x = make_images(2, *size)
+    planes = x[:, 0]
+    assert is_wide(planes, size[0] // 2 + 1, size[1] // 2 + 1)
+    assert not is_wide(planes, 20, 20)
+    wanted = reference.style_standardize(x, 1.0, 1)
+    leaf = x.clone().requires_grad_()
+    got = style_standardize(leaf, 1.0, 1)
+    torch.testing.assert_close(got, wanted, rtol=0, atol=1e-10)
+    torch.testing.assert_close(got[1], x[1], rtol=0, atol=1e-13)
+    by_native = torch.autograd.grad(got.square().sum(), leaf)[0]
+    plain = x.clone().requires_grad_()
+    reference.style_standardize(plain, 1.0, 1).square().sum().backward()
+    torch.testing.assert_close(by_native, plain.grad, rtol=1e-7, atol=1e-7)
+    torch.testing.assert_close(
+        band_pass(x, 80, 110), reference.band_pass(x, 80, 110), rtol=0, atol=1e-12
+    )
+    energy = x.square().sum((-2, -1))
+    torch.testing.assert_close(band_energy(x, math.inf), energy, rtol=1e-12, atol=0)
+    half = x.to(torch.bfloat16)
+    assert style_standardize(half, 1.0, 1).dtype == torch.bfloat16
+    assert style_standardize(half[:0], 1.0, 1).shape == half[:0].shape
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(2, 3), (0, 3), (9, 3), (5, 0), (5, 6)])

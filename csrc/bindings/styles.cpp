@@ -99,7 +99,7 @@ StridedMatrix amplitude_lines(const char* name, const char* argument, const Wind
                               const StridedMatrix& matrix, std::int64_t rows) {
     require_shape(name, argument, matrix, rows, amplitude_values(window));
     require_dtype(name, argument, matrix, window.compute);
-    if (matrix.col_stride != 1 && matrix.cols > 1) {
+    if (matrix.col_stride != 1 && matrix.cols > 1 && matrix.rows > 0) {
         value_error(name, std::string(argument) + " must have adjacent values in its rows");
     }
     return matrix;

@@ -8,12 +8,6 @@
 
 namespace ipse::IPSE_ISA {
 
-// Threads that pay for a pass over all planes.
-inline int plane_threads(const WindowRequest& request) noexcept {
-    return useful_threads(request.planes.rows, request.planes.cols, 2 * (request.half_rows + 1),
-                          request.threads);
-}
-
 template <class T>
 class Band {
 public:

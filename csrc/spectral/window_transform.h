@@ -21,6 +21,12 @@
 
 namespace ipse::IPSE_ISA {
 
+// Threads that pay for a pass over all planes.
+inline int plane_threads(const WindowRequest& request) noexcept {
+    return useful_threads(request.planes.rows, request.planes.cols, 2 * (request.half_rows + 1),
+                          request.threads);
+}
+
 // The four coefficients of a frequency pair lie in four blocks of equal shape.
 enum Block4 : int { cos_cos = 0, cos_sin = 1, sin_cos = 2, sin_sin = 3 };
 
@@ -53,7 +59,7 @@ public:
                                      return value(row_angles_, part, k, h) *
                                             multiplicity(k, height_) / static_cast<double>(height_);
                                  })),
-          scratch_(request.threads, scratch_elements(spectra)) {}
+          scratch_(plane_threads(request), scratch_elements(spectra)) {}
 
     std::int64_t rows() const noexcept { return rows_; }
     std::int64_t columns() const noexcept { return columns_; }

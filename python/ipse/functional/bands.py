@@ -47,7 +47,8 @@ def band_pass(x: Tensor, low: float, high: float, *, shape: str = "disc") -> Ten
         TypeError: ``x`` is not a dense floating point tensor.
 
     Memory:
-        On the CPU, beside the result, a few planes for each thread.
+        On the CPU, beside the result, a few planes for each thread. Where many frequencies of
+        images larger than some 200 pixels are wanted, their whole spectra.
 
     Source:
         The low- and high-pass filters of Wang et al., CVPR 2020 (arXiv 1905.13545), there with
@@ -110,7 +111,8 @@ def high_frequency(x: Tensor, radius: float, *, shape: str = "disc") -> Tensor:
         TypeError: ``x`` is not a dense floating point tensor.
 
     Memory:
-        On the CPU, beside the result, a few planes for each thread.
+        On the CPU, beside the result, a few planes for each thread. Where many frequencies of
+        images larger than some 200 pixels are wanted, their whole spectra.
 
     Source:
         H of Zhou et al., AdvEncoder, ICCV 2023 (arXiv 2307.12280), for even image sizes; at odd

@@ -1,6 +1,7 @@
 """Registers ``torch.ops.ipse.*``: one module per group of operators. Import it for that effect."""
 
 from ipse.ops import (
+    bands,
     clusters,
     crops,
     cross_correlation,
@@ -14,6 +15,7 @@ from ipse.ops import (
 )
 
 __all__ = [
+    "bands",
     "clusters",
     "crops",
     "cross_correlation",

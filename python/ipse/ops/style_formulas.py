@@ -16,7 +16,11 @@ from ipse.ops._registry import COMPUTE_DTYPES
 
 
 def _transformed(planes: Tensor) -> Tensor:
-    return torch.fft.rfft2(planes.to(COMPUTE_DTYPES[planes.dtype]))
+    planes = planes.to(COMPUTE_DTYPES[planes.dtype])
+    if planes.shape[0] == 0:  # which libraries of fast transforms refuse
+        shape = (*planes.shape[:-1], planes.shape[-1] // 2 + 1)
+        return planes.new_zeros(shape, dtype=planes.dtype.to_complex())
+    return torch.fft.rfft2(planes)
 
 
 def _cut(spectrum: Tensor, rows: int, columns: int) -> Tensor:
@@ -41,6 +45,8 @@ def _spread(window: Tensor, height: int, width: int) -> Tensor:
 
 def _planes_of(window: Tensor, height: int, width: int) -> Tensor:
     """The real planes of a window's spectrum and its mirror image."""
+    if window.shape[0] == 0:
+        return window.real.new_zeros((*window.shape[:-2], height, width))
     return torch.fft.irfft2(_spread(window, height, width), s=(height, width))
 
 
@@ -111,8 +117,11 @@ def style_standardize(planes: Tensor, amplitude: Tensor, eps: float) -> Tensor:
     """Planes with the amplitudes of line ``p % M`` inside the window and their own phases."""
     height, width = planes.shape[-2:]
     window, style = _windows(planes, amplitude)
-    unit, _, _ = _phases(window, eps * height * width)
-    change = (style * unit - window).reshape(-1, *style.shape[1:])
+    own = window.abs()
+    flat = own < eps * height * width
+    # A ratio of exactly 1 where the amplitude is its own already.
+    scaled = window * (style / own.masked_fill(flat, 1.0) - 1)
+    change = torch.where(flat, style - window, scaled).reshape(-1, *style.shape[1:])
     return (planes + _planes_of(change, height, width)).to(planes.dtype)
 
 
