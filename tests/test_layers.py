@@ -150,6 +150,7 @@ GROUP_OF_FILE = {
     "prototypes": ("prototypes", "similarity"),
     "neighbours": ("neighbours", "similarity"),
     "clusters": ("clusters", "similarity"),
+    "crops": ("crops", "spectral"),
 }
 
 

@@ -9,6 +9,7 @@
 #include "similarity/neighbours_requests.h"
 #include "similarity/prototype_requests.h"
 #include "similarity/softmax_requests.h"
+#include "spectral/crop_requests.h"
 
 namespace ipse {
 
@@ -16,6 +17,7 @@ struct IsaTable {
     void (*gemm)(const GemmRequest&);
     void (*exponential)(const StridedMatrix& in, const StridedMatrix& out);
     void (*log1p_unit)(const StridedMatrix& in, const StridedMatrix& out);
+    const CropsTable* crops;
     const CrossCorrelationTable* cross_correlation;
     const ClustersTable* clusters;
     const NeighboursTable* neighbours;
@@ -27,6 +29,7 @@ namespace IPSE_ISA {
 void gemm(const GemmRequest& request);
 void exponential_of(const StridedMatrix& in, const StridedMatrix& out);
 void log1p_unit_of(const StridedMatrix& in, const StridedMatrix& out);
+extern const CropsTable crops_table;
 extern const CrossCorrelationTable cross_correlation_table;
 extern const ClustersTable clusters_table;
 extern const NeighboursTable neighbours_table;

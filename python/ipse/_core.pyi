@@ -32,6 +32,29 @@ def gemm(
 ) -> None: ...
 def exponential(values: _Array, out: _Array) -> None: ...
 def log1p_unit(values: _Array, out: _Array) -> None: ...
+def fourier_crop_forward(
+    x: _Array,
+    cropped: _Array,
+    scale: Sequence[float] | None = None,
+    shift: Sequence[float] | None = None,
+    num_threads: int = 0,
+) -> None: ...
+def fourier_crop_backward(
+    grad: _Array, grad_x: _Array, scale: Sequence[float] | None = None, num_threads: int = 0
+) -> None: ...
+def lanczos_crop_forward(
+    x: _Array,
+    cropped: _Array,
+    scale: Sequence[float] | None = None,
+    shift: Sequence[float] | None = None,
+    num_threads: int = 0,
+) -> None: ...
+def lanczos_crop_backward(
+    grad: _Array, grad_x: _Array, scale: Sequence[float] | None = None, num_threads: int = 0
+) -> None: ...
+def crop_operator_cache() -> tuple[int, int]:
+    """How many operators of crops are kept, and their bytes."""
+
 def barlow_twins_forward(
     view1: _Array,
     view2: _Array,

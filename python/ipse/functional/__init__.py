@@ -5,6 +5,7 @@ One file for each kind of operation; this list is everything.
 
 from ipse.functional.clusters import kmeans, nearest_centroid
 from ipse.functional.coresets import facility_location_coreset, farthest_point_coreset
+from ipse.functional.crops import fourier_crop, lanczos_crop
 from ipse.functional.cross_correlation import barlow_twins_loss, vicreg_loss
 from ipse.functional.image_text import clip_loss, siglip_loss
 from ipse.functional.leave_one_out_knn import leave_one_out_knn_loss
@@ -28,9 +29,11 @@ __all__ = [
     "dino_loss",
     "facility_location_coreset",
     "farthest_point_coreset",
+    "fourier_crop",
     "info_nce_loss",
     "kmeans",
     "knn_classify",
+    "lanczos_crop",
     "leave_one_out_knn_loss",
     "mixed_barlow_twins_loss",
     "mixed_correlation_penalty",

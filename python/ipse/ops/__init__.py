@@ -2,6 +2,7 @@
 
 from ipse.ops import (
     clusters,
+    crops,
     cross_correlation,
     neighbours,
     prototypes,
@@ -12,6 +13,7 @@ from ipse.ops import (
 
 __all__ = [
     "clusters",
+    "crops",
     "cross_correlation",
     "neighbours",
     "prototypes",
