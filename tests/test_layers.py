@@ -151,6 +151,8 @@ GROUP_OF_FILE = {
     "neighbours": ("neighbours", "similarity"),
     "scattering": ("scattering", "spectral"),
     "clusters": ("clusters", "similarity"),
+    "crops": ("crops", "spectral"),
+    "styles": ("styles", "spectral"),
 }
 
 

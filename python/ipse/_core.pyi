@@ -32,6 +32,29 @@ def gemm(
 ) -> None: ...
 def exponential(values: _Array, out: _Array) -> None: ...
 def log1p_unit(values: _Array, out: _Array) -> None: ...
+def fourier_crop_forward(
+    x: _Array,
+    cropped: _Array,
+    scale: Sequence[float] | None = None,
+    shift: Sequence[float] | None = None,
+    num_threads: int = 0,
+) -> None: ...
+def fourier_crop_backward(
+    grad: _Array, grad_x: _Array, scale: Sequence[float] | None = None, num_threads: int = 0
+) -> None: ...
+def lanczos_crop_forward(
+    x: _Array,
+    cropped: _Array,
+    scale: Sequence[float] | None = None,
+    shift: Sequence[float] | None = None,
+    num_threads: int = 0,
+) -> None: ...
+def lanczos_crop_backward(
+    grad: _Array, grad_x: _Array, scale: Sequence[float] | None = None, num_threads: int = 0
+) -> None: ...
+def crop_operator_cache() -> tuple[int, int]:
+    """How many operators of crops are kept, and their bytes."""
+
 def barlow_twins_forward(
     view1: _Array,
     view2: _Array,
@@ -88,6 +111,7 @@ def softmax_forward(
     mean: bool,
     row_sums: _Array,
     column_sums: _Array | None = None,
+    expected: _Array | None = None,
     num_threads: int = 0,
 ) -> None: ...
 def softmax_backward(
@@ -196,4 +220,58 @@ def kmeans(
 def kmeans_plus_plus(points: _Array, seed: int, indices: _Array, num_threads: int = 0) -> None: ...
 def farthest_points(
     points: _Array, start: int, indices: _Array, distances: _Array, num_threads: int = 0
+) -> None: ...
+def band_filter(
+    planes: _Array,
+    height: int,
+    mask: _Array,
+    keep: float,
+    out: _Array,
+    num_threads: int = 0,
+) -> None: ...
+def band_energy(
+    planes: _Array,
+    height: int,
+    mask: _Array,
+    energy: _Array,
+    num_threads: int = 0,
+) -> None: ...
+def style_amplitude_forward(
+    planes: _Array,
+    height: int,
+    half_rows: int,
+    half_columns: int,
+    amplitude: _Array,
+    num_threads: int = 0,
+) -> None: ...
+def style_amplitude_backward(
+    planes: _Array,
+    height: int,
+    half_rows: int,
+    half_columns: int,
+    grad: _Array,
+    grad_planes: _Array,
+    num_threads: int = 0,
+) -> None: ...
+def style_standardize_forward(
+    planes: _Array,
+    height: int,
+    half_rows: int,
+    half_columns: int,
+    amplitude: _Array,
+    eps: float,
+    out: _Array,
+    num_threads: int = 0,
+) -> None: ...
+def style_standardize_backward(
+    grad: _Array,
+    planes: _Array,
+    height: int,
+    half_rows: int,
+    half_columns: int,
+    amplitude: _Array,
+    eps: float,
+    grad_planes: _Array | None = None,
+    grad_amplitude: _Array | None = None,
+    num_threads: int = 0,
 ) -> None: ...

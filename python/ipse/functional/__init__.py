@@ -3,8 +3,10 @@
 One file for each kind of operation; this list is everything.
 """
 
+from ipse.functional.bands import band_energy, band_pass, high_frequency
 from ipse.functional.clusters import kmeans, nearest_centroid
 from ipse.functional.coresets import facility_location_coreset, farthest_point_coreset
+from ipse.functional.crops import fourier_crop, lanczos_crop
 from ipse.functional.cross_correlation import barlow_twins_loss, vicreg_loss
 from ipse.functional.image_text import clip_loss, siglip_loss
 from ipse.functional.leave_one_out_knn import leave_one_out_knn_loss
@@ -19,9 +21,12 @@ from ipse.functional.similarity import (
     ntxent_loss,
     similarity_logsumexp,
 )
+from ipse.functional.styles import style_amplitude, style_standardize
 from ipse.functional.supcon import supcon_loss
 
 __all__ = [
+    "band_energy",
+    "band_pass",
     "barlow_twins_loss",
     "clip_loss",
     "dcl_loss",
@@ -29,9 +34,12 @@ __all__ = [
     "dino_loss",
     "facility_location_coreset",
     "farthest_point_coreset",
+    "fourier_crop",
+    "high_frequency",
     "info_nce_loss",
     "kmeans",
     "knn_classify",
+    "lanczos_crop",
     "leave_one_out_knn_loss",
     "mixed_barlow_twins_loss",
     "mixed_correlation_penalty",
@@ -42,6 +50,8 @@ __all__ = [
     "similarity_logsumexp",
     "sinkhorn",
     "soft_cross_entropy",
+    "style_amplitude",
+    "style_standardize",
     "supcon_loss",
     "swav_loss",
     "topk_similarity",

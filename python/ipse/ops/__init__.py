@@ -2,6 +2,7 @@
 
 from ipse.ops import (
     clusters,
+    crops,
     cross_correlation,
     neighbours,
     prototypes,
@@ -9,10 +10,12 @@ from ipse.ops import (
     siglip,
     similarity,
     similarity_sums,
+    styles,
 )
 
 __all__ = [
     "clusters",
+    "crops",
     "cross_correlation",
     "neighbours",
     "prototypes",
@@ -20,4 +23,5 @@ __all__ = [
     "siglip",
     "similarity",
     "similarity_sums",
+    "styles",
 ]
