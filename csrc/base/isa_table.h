@@ -10,8 +10,8 @@
 #include "similarity/prototype_requests.h"
 #include "similarity/softmax_requests.h"
 #include "spectral/crop_requests.h"
-#include "spectral/styles_requests.h"
 #include "spectral/scattering_requests.h"
+#include "spectral/styles_requests.h"
 
 namespace ipse {
 
