@@ -111,6 +111,7 @@ def softmax_forward(
     mean: bool,
     row_sums: _Array,
     column_sums: _Array | None = None,
+    expected: _Array | None = None,
     num_threads: int = 0,
 ) -> None: ...
 def softmax_backward(
@@ -172,6 +173,17 @@ def soft_cross_entropy_backward(
 def sinkhorn(
     scores: _Array, codes: _Array, epsilon: float, iterations: int, num_threads: int = 0
 ) -> None: ...
+def scattering2d_forward(
+    planes: _Array,
+    scales: int,
+    angles: int,
+    order: int,
+    wavelets: _Array,
+    lowpass_rows: _Array,
+    lowpass_cols: _Array,
+    out: _Array,
+    num_threads: int = 0,
+) -> None: ...
 def topk_similarity(
     x: _Array,
     y: _Array,
@@ -208,4 +220,58 @@ def kmeans(
 def kmeans_plus_plus(points: _Array, seed: int, indices: _Array, num_threads: int = 0) -> None: ...
 def farthest_points(
     points: _Array, start: int, indices: _Array, distances: _Array, num_threads: int = 0
+) -> None: ...
+def band_filter(
+    planes: _Array,
+    height: int,
+    mask: _Array,
+    keep: float,
+    out: _Array,
+    num_threads: int = 0,
+) -> None: ...
+def band_energy(
+    planes: _Array,
+    height: int,
+    mask: _Array,
+    energy: _Array,
+    num_threads: int = 0,
+) -> None: ...
+def style_amplitude_forward(
+    planes: _Array,
+    height: int,
+    half_rows: int,
+    half_columns: int,
+    amplitude: _Array,
+    num_threads: int = 0,
+) -> None: ...
+def style_amplitude_backward(
+    planes: _Array,
+    height: int,
+    half_rows: int,
+    half_columns: int,
+    grad: _Array,
+    grad_planes: _Array,
+    num_threads: int = 0,
+) -> None: ...
+def style_standardize_forward(
+    planes: _Array,
+    height: int,
+    half_rows: int,
+    half_columns: int,
+    amplitude: _Array,
+    eps: float,
+    out: _Array,
+    num_threads: int = 0,
+) -> None: ...
+def style_standardize_backward(
+    grad: _Array,
+    planes: _Array,
+    height: int,
+    half_rows: int,
+    half_columns: int,
+    amplitude: _Array,
+    eps: float,
+    grad_planes: _Array | None = None,
+    grad_amplitude: _Array | None = None,
+    num_threads: int = 0,
 ) -> None: ...

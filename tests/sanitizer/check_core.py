@@ -11,6 +11,7 @@ import sys
 import _core  # from the sanitizer build on PYTHONPATH
 import numpy as np
 from check_crops import check_crops
+from check_scattering import check_scattering
 from check_similarity import check_against_themselves, check_two_sides
 
 SIZES = [(2, 1), (3, 17), (33, 5), (65, 130), (40, 300)]
@@ -148,6 +149,7 @@ def main() -> None:
     check_crops(generator)
     check_against_themselves(generator)
     check_two_sides(generator)
+    check_scattering(generator)
     print(f"sanitizer check passed: {isa} (asked for {os.environ.get('IPSE_ISA', 'the best')})")
 
 

@@ -9,6 +9,7 @@ from ipse.data.dataset import Batch, DataError, ImageData
 from ipse.data.digits import load_digits
 from ipse.data.fashion_mnist import load_fashion_mnist
 from ipse.data.idx import read_idx
+from ipse.data.pretexts import jigsaw_permutations, jigsaw_tiles, quarter_turns
 from ipse.data.surgery import load_surgery
 from ipse.data.textures import textures
 from ipse.data.video import LeakageWarning, VideoData, draw_videos, spaced_order, split_frames
@@ -27,10 +28,13 @@ __all__ = [
     "VideoData",
     "ViewDistribution",
     "draw_videos",
+    "jigsaw_permutations",
+    "jigsaw_tiles",
     "load",
     "load_digits",
     "load_fashion_mnist",
     "load_surgery",
+    "quarter_turns",
     "random_view",
     "read_idx",
     "spaced_order",
