@@ -9,6 +9,8 @@
 #include "similarity/neighbours_requests.h"
 #include "similarity/prototype_requests.h"
 #include "similarity/softmax_requests.h"
+#include "spectral/crop_requests.h"
+#include "spectral/scattering_requests.h"
 #include "spectral/styles_requests.h"
 
 namespace ipse {
@@ -17,24 +19,28 @@ struct IsaTable {
     void (*gemm)(const GemmRequest&);
     void (*exponential)(const StridedMatrix& in, const StridedMatrix& out);
     void (*log1p_unit)(const StridedMatrix& in, const StridedMatrix& out);
+    const CropsTable* crops;
     const CrossCorrelationTable* cross_correlation;
     const ClustersTable* clusters;
     const NeighboursTable* neighbours;
     const SimilarityTable* similarity;
     const PrototypesTable* prototypes;
     const StylesTable* styles;
+    const ScatteringTable* scattering;
 };
 
 namespace IPSE_ISA {
 void gemm(const GemmRequest& request);
 void exponential_of(const StridedMatrix& in, const StridedMatrix& out);
 void log1p_unit_of(const StridedMatrix& in, const StridedMatrix& out);
+extern const CropsTable crops_table;
 extern const CrossCorrelationTable cross_correlation_table;
 extern const ClustersTable clusters_table;
 extern const NeighboursTable neighbours_table;
 extern const SimilarityTable similarity_table;
 extern const PrototypesTable prototypes_table;
 extern const StylesTable styles_table;
+extern const ScatteringTable scattering_table;
 extern const IsaTable isa_table;
 }  // namespace IPSE_ISA
 

@@ -6,12 +6,14 @@ const IsaTable isa_table = {
     gemm,
     exponential_of,
     log1p_unit_of,
+    &crops_table,
     &cross_correlation_table,
     &clusters_table,
     &neighbours_table,
     &similarity_table,
     &prototypes_table,
     &styles_table,
+    &scattering_table,
 };
 
 }  // namespace ipse::IPSE_ISA

@@ -7,10 +7,12 @@ namespace ipse::bindings {
 
 void register_base(pybind11::module_& module);
 void register_clusters(pybind11::module_& module);
+void register_crops(pybind11::module_& module);
 void register_cross_correlation(pybind11::module_& module);
 void register_neighbours(pybind11::module_& module);
 void register_similarity(pybind11::module_& module);
 void register_prototypes(pybind11::module_& module);
 void register_styles(pybind11::module_& module);
+void register_scattering(pybind11::module_& module);
 
 }  // namespace ipse::bindings

@@ -5,6 +5,7 @@
 - ``ipse.functional`` stateless functions on tensors
 - ``ipse.losses``     drop-in ``nn.Module`` losses
 - ``ipse.nn``         layers that methods share
+- ``ipse.schedules``  what changes while a network trains, and when
 - ``ipse.methods``    complete, runnable methods
 - ``ipse._core``      the compiled core: NumPy arrays in and out, no torch
 """
@@ -27,6 +28,7 @@ _SUBMODULES = (
     "methods",
     "nn",
     "ops",
+    "schedules",
     "training",
 )
 

@@ -32,6 +32,29 @@ def gemm(
 ) -> None: ...
 def exponential(values: _Array, out: _Array) -> None: ...
 def log1p_unit(values: _Array, out: _Array) -> None: ...
+def fourier_crop_forward(
+    x: _Array,
+    cropped: _Array,
+    scale: Sequence[float] | None = None,
+    shift: Sequence[float] | None = None,
+    num_threads: int = 0,
+) -> None: ...
+def fourier_crop_backward(
+    grad: _Array, grad_x: _Array, scale: Sequence[float] | None = None, num_threads: int = 0
+) -> None: ...
+def lanczos_crop_forward(
+    x: _Array,
+    cropped: _Array,
+    scale: Sequence[float] | None = None,
+    shift: Sequence[float] | None = None,
+    num_threads: int = 0,
+) -> None: ...
+def lanczos_crop_backward(
+    grad: _Array, grad_x: _Array, scale: Sequence[float] | None = None, num_threads: int = 0
+) -> None: ...
+def crop_operator_cache() -> tuple[int, int]:
+    """How many operators of crops are kept, and their bytes."""
+
 def barlow_twins_forward(
     view1: _Array,
     view2: _Array,
@@ -88,6 +111,7 @@ def softmax_forward(
     mean: bool,
     row_sums: _Array,
     column_sums: _Array | None = None,
+    expected: _Array | None = None,
     num_threads: int = 0,
 ) -> None: ...
 def softmax_backward(
@@ -148,6 +172,17 @@ def soft_cross_entropy_backward(
 ) -> None: ...
 def sinkhorn(
     scores: _Array, codes: _Array, epsilon: float, iterations: int, num_threads: int = 0
+) -> None: ...
+def scattering2d_forward(
+    planes: _Array,
+    scales: int,
+    angles: int,
+    order: int,
+    wavelets: _Array,
+    lowpass_rows: _Array,
+    lowpass_cols: _Array,
+    out: _Array,
+    num_threads: int = 0,
 ) -> None: ...
 def topk_similarity(
     x: _Array,

@@ -10,6 +10,7 @@ import sys
 
 import _core  # from the sanitizer build on PYTHONPATH
 import numpy as np
+from check_scattering import check_scattering
 from check_similarity import check_against_themselves, check_two_sides
 from check_styles import check_styles
 
@@ -148,6 +149,7 @@ def main() -> None:
     check_against_themselves(generator)
     check_two_sides(generator)
     check_styles(generator)
+    check_scattering(generator)
     print(f"sanitizer check passed: {isa} (asked for {os.environ.get('IPSE_ISA', 'the best')})")
 
 

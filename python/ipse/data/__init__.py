@@ -10,6 +10,7 @@ from ipse.data.digits import load_digits
 from ipse.data.domains import DomainData, styled_domains
 from ipse.data.fashion_mnist import load_fashion_mnist
 from ipse.data.idx import read_idx
+from ipse.data.pretexts import jigsaw_permutations, jigsaw_tiles, quarter_turns
 from ipse.data.styled_views import StyledViews
 from ipse.data.surgery import load_surgery
 from ipse.data.textures import textures
@@ -32,10 +33,13 @@ __all__ = [
     "ViewDistribution",
     "batch_jitter",
     "draw_videos",
+    "jigsaw_permutations",
+    "jigsaw_tiles",
     "load",
     "load_digits",
     "load_fashion_mnist",
     "load_surgery",
+    "quarter_turns",
     "random_view",
     "read_idx",
     "spaced_order",

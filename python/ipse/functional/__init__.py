@@ -6,12 +6,14 @@ One file for each kind of operation; this list is everything.
 from ipse.functional.bands import band_energy, band_pass, high_frequency
 from ipse.functional.clusters import kmeans, nearest_centroid
 from ipse.functional.coresets import facility_location_coreset, farthest_point_coreset
+from ipse.functional.crops import fourier_crop, lanczos_crop
 from ipse.functional.cross_correlation import barlow_twins_loss, vicreg_loss
 from ipse.functional.image_text import clip_loss, siglip_loss
 from ipse.functional.leave_one_out_knn import leave_one_out_knn_loss
 from ipse.functional.mixed_barlow_twins import mixed_barlow_twins_loss, mixed_correlation_penalty
 from ipse.functional.neighbours import knn_classify, topk_similarity
 from ipse.functional.prototypes import dino_loss, sinkhorn, soft_cross_entropy, swav_loss
+from ipse.functional.scattering import scattering2d
 from ipse.functional.similarity import (
     dcl_loss,
     dclw_loss,
@@ -32,15 +34,18 @@ __all__ = [
     "dino_loss",
     "facility_location_coreset",
     "farthest_point_coreset",
+    "fourier_crop",
     "high_frequency",
     "info_nce_loss",
     "kmeans",
     "knn_classify",
+    "lanczos_crop",
     "leave_one_out_knn_loss",
     "mixed_barlow_twins_loss",
     "mixed_correlation_penalty",
     "nearest_centroid",
     "ntxent_loss",
+    "scattering2d",
     "siglip_loss",
     "similarity_logsumexp",
     "sinkhorn",

@@ -50,6 +50,8 @@ class TwoViewMethod(Method[ConfigT]):
         views: The distribution of the random views; set it before training to use others.
     """
 
+    applies_after_view = True
+
     def build(self, data: ImageData) -> None:
         self.encoder = small_encoder(data.channels, side=data.train_images.shape[-1])
         self.views = standard_views(data.name)
@@ -73,9 +75,15 @@ class TwoViewMethod(Method[ConfigT]):
         return self.schedules["main"].last_epoch
 
     def two_views(self, images: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Two independent random views of every image, each shaped as `images`."""
-        first = random_view(images, self.views, generator)
-        return first, random_view(images, self.views, generator)
+        """Two independent random views of every image, shaped as `images` unless `after_view`
+        shapes them otherwise."""
+        first = self.view(images, generator)
+        return first, self.view(images, generator)
+
+    def view(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """A random view of every image, as the networks get it."""
+        view = random_view(images, self.views, generator)
+        return view if self.after_view is None else self.after_view(view)
 
     def features(self, images: Tensor) -> Tensor:
         # The heads are thrown away: the layer before them transfers better.

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ipse.data import Batch, ImageData, load_digits, random_view, textures
+from ipse.data import Batch, ImageData, load_digits, textures
 from ipse.evaluation import (
     DetectionMetrics,
     Table,
@@ -99,7 +99,7 @@ class PTOOD(TwoViewMethod[PTOODConfig]):
 
     def step(self, batch: Batch, generator: torch.Generator) -> Mapping[str, Tensor]:
         if self.config.backbone == "supervised":
-            view = random_view(batch.images, self.views, generator)
+            view = self.view(batch.images, generator)
             loss = self.loss(self.head(self.encoder(view)), batch.labels)
         else:
             views = self.two_views(batch.images, generator)

@@ -92,6 +92,7 @@ class SelfSupSurg(Method[SelfSupSurgConfig]):
         "can then be learned from very few labelled videos."
     )
     Config = SelfSupSurgConfig
+    applies_after_view = True
 
     def build(self, data: ImageData) -> None:
         if not isinstance(data, VideoData):
@@ -106,7 +107,8 @@ class SelfSupSurg(Method[SelfSupSurgConfig]):
         kind = _LEARNERS[config.loss]
         names = [field.name for field in dataclasses.fields(TwoViewConfig)]
         shared = {name: getattr(config, name) for name in names}
-        self.learner = kind(kind.Config.create(**shared, **_SETTINGS.get(config.loss, {})), data)
+        own = kind.Config.create(**shared, **_SETTINGS.get(config.loss, {}))
+        self.learner = kind(own, data, total_steps=self.total_steps)
         domain = config.recipe == "domain"
         self.learner.views = standard_views("surgery") if domain else GENERIC_VIEWS
         self.optimizers, self.schedules = self.learner.optimizers, self.learner.schedules
@@ -117,6 +119,7 @@ class SelfSupSurg(Method[SelfSupSurgConfig]):
         return spaced_order(self.videos, config.batch_size, config.min_gap, source)
 
     def step(self, batch: Batch, generator: torch.Generator) -> Mapping[str, Tensor]:
+        self.learner.after_view = self.after_view
         return self.learner.step(batch, generator)
 
     def features(self, images: Tensor) -> Tensor:

@@ -93,6 +93,7 @@ class SimCore(Method[SimCoreConfig]):
         "few and the picked ones together, and describes the things one cares about better."
     )
     Config = SimCoreConfig
+    applies_after_view = True
 
     def build(self, data: ImageData) -> None:
         config = self.config
@@ -241,6 +242,8 @@ class SimCore(Method[SimCoreConfig]):
         """One step of SimCLR for one of the networks; its loss."""
         network = self.network(name)
         views = [random_view(images, self.views, generator) for _ in range(2)]
+        if self.after_view is not None:
+            views = [self.after_view(view) for view in views]
         # Two passes, not one over both views: BatchNorm must see each view's own statistics.
         loss: Tensor = self.loss(*(network(view)[1] for view in views))
         self.minimise(loss, name)

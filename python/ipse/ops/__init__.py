@@ -3,9 +3,11 @@
 from ipse.ops import (
     bands,
     clusters,
+    crops,
     cross_correlation,
     neighbours,
     prototypes,
+    scattering,
     siglip,
     similarity,
     similarity_sums,
@@ -15,9 +17,11 @@ from ipse.ops import (
 __all__ = [
     "bands",
     "clusters",
+    "crops",
     "cross_correlation",
     "neighbours",
     "prototypes",
+    "scattering",
     "siglip",
     "similarity",
     "similarity_sums",

@@ -43,7 +43,7 @@ def conclude(folder: RunFolder, method: type[Method[Any]], data: ImageData, loop
     begun = time.monotonic()
     scores, tables, pictures = _evaluate(method, data, loop, folder)
     metrics = folder.metrics()
-    last = [row["loss"] for row in metrics if row["epoch"] == loop.method.config.epochs]
+    last = [row["loss"] for row in metrics if row["epoch"] == loop.method.epochs]
     result = Result(
         slug=loop.method.config.slug,
         data=data.name,

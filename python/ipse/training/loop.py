@@ -170,7 +170,7 @@ class Loop:
             step=self.step,
             total_steps=method.total_steps,
             epoch=(self.step - 1) // method.steps_per_epoch + 1,
-            epochs=method.config.epochs,
+            epochs=method.epochs,
             loss=loss,
             images_per_second=steps_per_second * method.config.batch_size,
             seconds_left=(method.total_steps - self.step) / steps_per_second,

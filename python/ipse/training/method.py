@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar, cast
 
 import torch
@@ -36,6 +36,9 @@ class Method(nn.Module, ABC, Generic[ConfigT]):
         title: The method's name, for people.
         about: One paragraph for newcomers on how it works.
         Config: Class of its configuration.
+        after_view: What is done to every augmented image before a network sees it, such as making
+            it smaller; a method that trains another one sets it. None: nothing.
+        applies_after_view: Whether `step` heeds it.
         uses_labels: Whether training sees labels, for the words of the report; `build` may set it.
         config: The method's configuration.
         optimizers: By name; `minimise` uses `main`.
@@ -47,6 +50,8 @@ class Method(nn.Module, ABC, Generic[ConfigT]):
     Args:
         config: An instance of this method's `Config`.
         data: The data set it will learn from.
+        total_steps: Steps of the whole run, where something other than the epochs decides; default:
+            those of the configured epochs.
 
     Raises:
         ConfigError: The batch is larger than the training part.
@@ -56,8 +61,10 @@ class Method(nn.Module, ABC, Generic[ConfigT]):
     about: ClassVar[str]
     Config: ClassVar[type[RunConfig]]
     uses_labels: bool = False
+    applies_after_view: ClassVar[bool] = False
+    after_view: Callable[[Tensor], Tensor] | None = None
 
-    def __init__(self, config: ConfigT, data: ImageData) -> None:
+    def __init__(self, config: ConfigT, data: ImageData, *, total_steps: int | None = None) -> None:
         super().__init__()
         samples = len(data.train_images)
         if config.batch_size > samples:
@@ -70,10 +77,15 @@ class Method(nn.Module, ABC, Generic[ConfigT]):
         self.schedules: dict[str, LRScheduler] = {}
         self.samples = samples
         self.steps_per_epoch = samples // config.batch_size
-        self.total_steps = self.steps_per_epoch * config.epochs
+        self.total_steps = total_steps or self.steps_per_epoch * config.epochs
         self._fabric: Fabric | None = None
         with seeded(config.seed, Stream.INIT):
             self.build(data)
+
+    @property
+    def epochs(self) -> int:
+        """Passes over the training part that the run makes, the last one perhaps not to its end."""
+        return -(-self.total_steps // self.steps_per_epoch)
 
     @abstractmethod
     def build(self, data: ImageData) -> None:
