@@ -24,6 +24,7 @@ from tests.cross_correlation_cases import (
 from tests.exp_isa import functions
 from tests.neighbours_isa import clusters, neighbours
 from tests.prototype_isa import codes, cross_entropies
+from tests.styles_isa import bands, styles
 from tests.scattering_isa import scattering
 
 # Below, at and above one panel of each level (4 to 32 columns), and several of them.
@@ -87,5 +88,6 @@ if __name__ == "__main__":
         losses() | products() | cross_entropies() | codes() | neighbours() | clusters() | crops()
     )
     results = losses() | products() | cross_entropies() | codes() | neighbours() | clusters()
+    results |= bands() | styles()
     results |= scattering()
     np.savez(sys.argv[1], isa=_core.build_info()["isa"], **results)
