@@ -178,7 +178,8 @@ def test_resume_of_a_damaged_run_is_one_line(
         (
             ["run", "sslrec"],
             "'sslrec' is not ready yet; ready: pt-ood, mixed-barlow-twins, barlow-twins, "
-            "efficienttrain, simcore, look, isogclr, selfsupsurg, g-simclr, simclr, moco, swav, dino\n",
+            "efficienttrain, simcore, look, isogclr, selfsupsurg, g-simclr, simclr, moco, swav, "
+            "dino\n",
         ),
         (["run", "barlow-twins", "--epoch", "3"], "--epoch: unknown flag; did you mean --epochs?"),
         (["run", "barlow-twins", "--sed=3"], "--sed: unknown flag; did you mean --seed?"),

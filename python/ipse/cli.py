@@ -44,8 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser()
     # What follows `run SLUG` is the method's own business: its flags come from its Config.
     split = 2 if arguments[:1] == ["run"] and arguments[1:2] != ["--help"] else len(arguments)
-    if arguments[:1] == ["search-schedule"]:
-        split = 1
+    split = 1 if arguments[:1] == ["search-schedule"] else split
     options = parser.parse_args(arguments[:split])
     try:
         if options.command == "run":
@@ -85,9 +84,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Train, evaluate and report a method. Its flags: `ipse run METHOD --help`.",
     )
     run.add_argument("slug", metavar="METHOD", help="a name that `ipse list` shows")
-    commands.add_parser(
-        "search-schedule", help="find EfficientTrain's sizes for one's own data", add_help=False
-    )
+    commands.add_parser("search-schedule", help="find EfficientTrain's sizes", add_help=False)
     commands.add_parser("list", help="show all methods")
     commands.add_parser("info", help="show what a bug report needs")
     return parser
