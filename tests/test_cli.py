@@ -186,8 +186,7 @@ def test_some_methods_are_ready_and_some_are_not() -> None:
         (["run", "zzz"], "`ipse list` shows all"),
         (
             ["run", "sslrec"],
-            f"'sslrec' is not ready yet; ready: {READY}
-",
+            f"'sslrec' is not ready yet; ready: {READY}\n",
         ),
         (["run", "barlow-twins", "--epoch", "3"], "--epoch: unknown flag; did you mean --epochs?"),
         (["run", "barlow-twins", "--sed=3"], "--sed: unknown flag; did you mean --seed?"),
