@@ -25,6 +25,7 @@ from tests.exp_isa import functions
 from tests.neighbours_isa import clusters, neighbours
 from tests.prototype_isa import codes, cross_entropies
 from tests.scattering_isa import scattering
+from tests.styles_isa import bands, styles
 
 # Below, at and above one panel of each level (4 to 32 columns), and several of them.
 SHAPES = [(2, 1), (5, 3), (25, 49), (67, 130)]
@@ -87,5 +88,6 @@ if __name__ == "__main__":
         losses() | products() | cross_entropies() | codes() | neighbours() | clusters() | crops()
     )
     results = losses() | products() | cross_entropies() | codes() | neighbours() | clusters()
+    results |= bands() | styles()
     results |= scattering()
     np.savez(sys.argv[1], isa=_core.build_info()["isa"], **results)

@@ -117,7 +117,7 @@ def style_standardize(
     Memory:
         On the CPU, beside the result, some planes for each thread and the style's amplitudes;
         with None or (N,) styles, the amplitudes of all images. Wide windows of large images
-        (a ratio of 1 from 224 pixels on, 0.2 from 512) go through ``torch.fft.rfft2``, which
+        (from a ratio of 0.7 on at 224 pixels, 0.25 at 512) go through ``torch.fft.rfft2``, which
         keeps spectra of the whole batch.
 
     Source:
