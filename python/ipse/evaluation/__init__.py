@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ipse.evaluation.compare import Features, encode_all, extract, raw_pixels, score
+from ipse.evaluation.defences import PREPROCESSING, fine_tune_classifier, prune_encoder
 from ipse.evaluation.knn import weighted_knn
 from ipse.evaluation.linear_probe import LinearProbe, fit_linear_probe, linear_probe
 from ipse.evaluation.ood import (
@@ -25,17 +26,24 @@ from ipse.evaluation.pictures import (
 )
 from ipse.evaluation.report import render_report
 from ipse.evaluation.result import Result, Scores
+from ipse.evaluation.robustness import Robustness, fit_mlp_head, measure_robustness
 from ipse.evaluation.table import Table
+from ipse.evaluation.universal_attack import AttackSettings, fit_universal_perturbation
+from ipse.evaluation.universal_perturbation import UniversalPerturbation, random_signs
 
 __all__ = [
+    "PREPROCESSING",
+    "AttackSettings",
     "DetectionMetrics",
     "Features",
     "LinearProbe",
     "LogitScores",
     "Picture",
     "Result",
+    "Robustness",
     "Scores",
     "Table",
+    "UniversalPerturbation",
     "aupr",
     "auroc",
     "balanced_weights",
@@ -44,7 +52,10 @@ __all__ = [
     "encode_all",
     "extract",
     "fine_tune",
+    "fine_tune_classifier",
     "fit_linear_probe",
+    "fit_mlp_head",
+    "fit_universal_perturbation",
     "fpr_at_tpr",
     "knn_score",
     "linear_probe",
@@ -52,7 +63,10 @@ __all__ = [
     "loss_curve",
     "mahalanobis_score",
     "matrices",
+    "measure_robustness",
     "png",
+    "prune_encoder",
+    "random_signs",
     "raw_pixels",
     "react_score",
     "render_report",
