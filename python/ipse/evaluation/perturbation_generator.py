@@ -62,12 +62,22 @@ class PerturbationGenerator(nn.Module):
 
 
 class FreePixels(nn.Module):
-    """One free number for every pixel, through tanh: the simplest source, and a fast one."""
+    """One free number for every pixel, between -1 and 1: the simplest source, and a fast one.
+
+    It starts at the corners of its box, by chance: from zero an attack by small steps comes
+    less far.
+    """
 
     def __init__(self, channels: int, height: int, width: int) -> None:
         super().__init__()
-        self.values = nn.Parameter(0.01 * torch.randn(1, channels, height, width))
+        signs = torch.randint(0, 2, (1, channels, height, width))
+        self.values = nn.Parameter(2.0 * signs - 1)
 
     def forward(self) -> Tensor:
-        """[1, C, H, W] in (-1, 1)."""
-        return self.values.tanh()
+        """[1, C, H, W] in [-1, 1]."""
+        return self.values.clone()
+
+    @torch.no_grad()
+    def descend(self, grad: Tensor, step: float) -> None:
+        """Every pixel moves by `step` against the sign of its gradient, and stays in the box."""
+        self.values.sub_(step * grad.sign()).clamp_(-1, 1)

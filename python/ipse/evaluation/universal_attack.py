@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ipse.evaluation.perturbation_generator import FreePixels, PerturbationGenerator
 from ipse.evaluation.universal_perturbation import (
@@ -36,13 +37,17 @@ class AttackSettings:
     Attributes:
         epsilon: Largest change of any pixel, of [0, 1]; a patch is not bounded.
         mode: `perturbation`, or `patch`: a small square that replaces what was there.
-        source: `generator`, as in the paper, or `direct`: free pixels, without a network.
+        source: `generator`, as in the paper, or `direct`: free pixels that move by the sign of
+            their gradient, in steps that shrink from a quarter of the largest change.
+        criterion: The adversarial term: `info_nce`, or `cosine`, the mean similarity of an
+            image's encoding to that of its perturbed copy. (The reference's cosine runs over the
+            batch's axis; here it is over the features.)
         alpha: Weight of the adversarial term.
         radius: Changes of frequencies below it are what the image terms punish.
         temperature: Of the InfoNCE loss.
         epochs: Passes over the surrogate images.
         batch_size: Images of a step; also the negatives of each.
-        learning_rate: Adam's, betas (0.5, 0.999); None: 2e-4 for the generator, 0.05 direct.
+        learning_rate: Of the generator's Adam, betas (0.5, 0.999).
         patch_area: The patch's part of the image.
         noise_samples: The generator's images that are merged to one; the paper has 256.
         width: Channels of the generator's widest layer.
@@ -51,12 +56,13 @@ class AttackSettings:
     epsilon: float = 10 / 255
     mode: str = "perturbation"
     source: str = "generator"
+    criterion: str = "info_nce"
     alpha: float = 5.0
     radius: float = 8.0
     temperature: float = 0.1
     epochs: int = 20
     batch_size: int = 256
-    learning_rate: float | None = None
+    learning_rate: float = 2e-4
     patch_area: float = 0.03
     noise_samples: int = 16
     width: int = 1024
@@ -67,6 +73,7 @@ class AttackSettings:
         for name, value, allowed in (
             ("mode", self.mode, ("perturbation", "patch")),
             ("source", self.source, ("generator", "direct")),
+            ("criterion", self.criterion, ("info_nce", "cosine")),
         ):
             if value not in allowed:
                 choices = " or ".join(map(repr, allowed))
@@ -121,7 +128,9 @@ def fit_universal_perturbation(
     return UniversalPerturbation(delta, mask, tuple(losses))
 
 
-def _source(settings: AttackSettings, channels: int, height: int, width: int) -> nn.Module:
+def _source(
+    settings: AttackSettings, channels: int, height: int, width: int
+) -> FreePixels | PerturbationGenerator:
     if settings.source == "direct":
         return FreePixels(channels, height, width)
     return PerturbationGenerator(channels, height, width, settings.noise_samples, settings.width)
@@ -131,7 +140,7 @@ def _bounded(made: Tensor, settings: AttackSettings) -> Tensor:
     """The source's output as a perturbation, or as the pixels of a patch."""
     if settings.mode == "patch":
         return ((made + 1) / 2).clamp(0, 1)
-    if settings.source == "direct":
+    if settings.source == "direct":  # the box is the bound
         return settings.epsilon * made
     return made.clamp(-settings.epsilon, settings.epsilon)
 
@@ -145,32 +154,35 @@ def _minimise(
     encode: Encode,
     images: Tensor,
     clean: Tensor,
-    source: nn.Module,
+    source: FreePixels | PerturbationGenerator,
     mask: Tensor | None,
     settings: AttackSettings,
     seed: int,
 ) -> list[float]:
-    rate = settings.learning_rate or (0.05 if settings.source == "direct" else 2e-4)
     parameters = list(source.parameters())
-    adam = torch.optim.Adam(parameters, lr=rate, betas=(0.5, 0.999))
+    adam = torch.optim.Adam(parameters, lr=settings.learning_rate, betas=(0.5, 0.999))
     order = torch.Generator().manual_seed(seed)
     size = min(settings.batch_size, len(images))
+    steps = len(images) // size
     losses = []
-    for _ in range(settings.epochs):
+    for epoch in range(settings.epochs):
         total = 0.0
-        batches = torch.randperm(len(images), generator=order)[: len(images) // size * size]
-        for indices in batches.view(-1, size):
+        batches = torch.randperm(len(images), generator=order)[: steps * size].view(-1, size)
+        for step, indices in enumerate(batches):
             perturb = UniversalPerturbation(_bounded(source(), settings), mask)
             x = images[indices.to(images.device)]
             loss = _loss(encode, x, clean[indices.to(clean.device)], perturb, settings)
-            # Of the source alone: the encoder's parameters get no gradient.
-            for parameter, grad in zip(
-                parameters, torch.autograd.grad(loss, parameters), strict=True
-            ):
-                parameter.grad = grad
-            adam.step()
             total += float(loss.detach())
-        losses.append(total / (len(batches) // size))
+            # Of the source alone: the encoder's parameters get no gradient.
+            grads = torch.autograd.grad(loss, parameters)
+            if isinstance(source, FreePixels):
+                done = (epoch * steps + step) / (settings.epochs * steps)
+                source.descend(grads[0], 0.25 * (1 - done) + 0.01)
+            else:
+                for parameter, grad in zip(parameters, grads, strict=True):
+                    parameter.grad = grad
+                adam.step()
+        losses.append(total / steps)
     return losses
 
 
@@ -187,5 +199,9 @@ def _loss(
     visible = band_energy(change, settings.radius).mean() / (x.shape[-2] * x.shape[-1])
     if settings.alpha == 0:
         return visible
-    agreement = info_nce_loss(clean, encode(perturbed), temperature=settings.temperature)
-    return visible - settings.alpha * agreement
+    encoded = encode(perturbed)
+    if settings.criterion == "cosine":
+        return visible + settings.alpha * F.cosine_similarity(clean, encoded).mean()
+    return visible - settings.alpha * info_nce_loss(
+        clean, encoded, temperature=settings.temperature
+    )

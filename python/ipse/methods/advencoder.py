@@ -54,7 +54,7 @@ class AdvEncoderConfig(TwoViewConfig):
     epochs: int = option(60, "passes over the training samples", minimum=1)
     temperature: float = option(0.2, "of the contrastive pre-training", minimum=1e-3)
     epsilon: float = option(
-        24 / 255, "largest change of a pixel, of 0 to 1", minimum=1e-4, maximum=1
+        32 / 255, "largest change of a pixel, of 0 to 1", minimum=1e-4, maximum=1
     )
     attack: str = option(
         "perturbation",
@@ -63,15 +63,20 @@ class AdvEncoderConfig(TwoViewConfig):
     )
     source: str = option(
         "direct",
-        "where it comes from: the paper's generator, or free pixels, much faster on a CPU",
+        "where it comes from: the paper's generator, or free pixels, faster and stronger here",
         choices=("generator", "direct"),
+    )
+    criterion: str = option(
+        "info_nce",
+        "what the attack drives apart: images among others, or each from itself",
+        choices=("info_nce", "cosine"),
     )
     alpha: float = option(5.0, "weight of the adversarial term", minimum=0)
     radius: float = option(
         3.5, "changes of lower frequencies are punished; 8 at 64 pixels", minimum=0
     )
-    attack_epochs: int = option(40, "passes over the surrogate images", minimum=1)
-    attack_batch: int = option(256, "images of an attack's step", minimum=2)
+    attack_epochs: int = option(20, "passes over the surrogate images", minimum=1)
+    attack_batch: int = option(128, "images of an attack's step", minimum=2)
     second_task: str = option("0,1,2", "classes of the second downstream task, by number")
     head_epochs: int = option(30, "passes that fit a downstream head", minimum=1)
     defence_epochs: int = option(3, "passes of fine-tuning and adversarial training", minimum=1)
@@ -93,7 +98,7 @@ class AdvEncoder(TwoViewMethod[AdvEncoderConfig]):
     Config = AdvEncoderConfig
 
     def build(self, data: ImageData) -> None:
-        parse_classes("second_task", self.config.second_task, len(data.classes))
+        second_classes(self.config, len(data.classes))
         super().build(data)
 
     def build_heads(self) -> None:
@@ -114,6 +119,7 @@ class AdvEncoder(TwoViewMethod[AdvEncoderConfig]):
             epsilon=config.epsilon,
             mode=config.attack,
             source=config.source,
+            criterion=config.criterion,
             alpha=config.alpha,
             radius=config.radius,
             epochs=config.attack_epochs,
@@ -186,20 +192,26 @@ class Task:
 
 
 def downstream_tasks(data: ImageData, config: AdvEncoderConfig) -> list[Task]:
-    """All classes of the data, and those of the second task.
-
-    Raises:
-        ConfigError: The second task has fewer than two classes.
-    """
-    second = parse_classes("second_task", config.second_task, len(data.classes))
-    if len(second) < 2:
-        raise ConfigError(f"second_task: got {config.second_task!r}, must be two classes or more")
+    """All classes of the data, and those of the second task."""
+    second = second_classes(config, len(data.classes))
     tasks = []
     for name, classes in (("all classes", list(range(len(data.classes)))), ("second task", second)):
         train = _only(classes, data.train_images, data.train_labels)
         test = _only(classes, data.test_images, data.test_labels)
         tasks.append(Task(name, *train, *test, len(classes)))
     return tasks
+
+
+def second_classes(config: AdvEncoderConfig, count: int) -> list[int]:
+    """The classes of the second task, ascending.
+
+    Raises:
+        ConfigError: Not a list of classes, or fewer than two.
+    """
+    classes = parse_classes("second_task", config.second_task, count)
+    if len(classes) < 2:
+        raise ConfigError(f"second_task: got {config.second_task!r}, must be two classes or more")
+    return classes
 
 
 def _only(classes: list[int], images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
