@@ -253,7 +253,7 @@ def test_list_shows_every_method(ask: Ask) -> None:
     assert code == 0
     assert len(lines) == 82, "78 papers and 4 baselines"
     assert sum(" (baseline): " in line for line in lines) == 4
-    assert lines[0].startswith("ready  barlow-twins ")
+    assert lines[0].startswith("ready  advencoder ")
     assert sum("  isogclr  " in line for line in lines) == 1
 
 
