@@ -23,8 +23,8 @@ from tests.cross_correlation_cases import (
 from tests.exp_isa import functions
 from tests.neighbours_isa import clusters, neighbours
 from tests.prototype_isa import codes, cross_entropies
-from tests.styles_isa import bands, styles
 from tests.scattering_isa import scattering
+from tests.styles_isa import bands, styles
 
 # Below, at and above one panel of each level (4 to 32 columns), and several of them.
 SHAPES = [(2, 1), (5, 3), (25, 49), (67, 130)]
