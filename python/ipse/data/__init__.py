@@ -9,6 +9,11 @@ from ipse.data.dataset import Batch, DataError, ImageData
 from ipse.data.digits import load_digits
 from ipse.data.fashion_mnist import load_fashion_mnist
 from ipse.data.idx import read_idx
+from ipse.data.rand_augment import (
+    RAND_AUGMENT_OPERATIONS,
+    RandAugment,
+    rand_augment_operation,
+)
 from ipse.data.surgery import load_surgery
 from ipse.data.textures import textures
 from ipse.data.video import LeakageWarning, VideoData, draw_videos, spaced_order, split_frames
@@ -18,12 +23,14 @@ from ipse.data.views import ViewDistribution, random_view
 __all__ = [
     "DATASETS",
     "GENERIC_VIEWS",
+    "RAND_AUGMENT_OPERATIONS",
     "VIEW_RECIPES",
     "Batch",
     "DataError",
     "ImageData",
     "LeakageWarning",
     "OneClusterPerBatchSampler",
+    "RandAugment",
     "VideoData",
     "ViewDistribution",
     "draw_videos",
@@ -31,6 +38,7 @@ __all__ = [
     "load_digits",
     "load_fashion_mnist",
     "load_surgery",
+    "rand_augment_operation",
     "random_view",
     "read_idx",
     "spaced_order",
