@@ -11,5 +11,6 @@ void register_cross_correlation(pybind11::module_& module);
 void register_neighbours(pybind11::module_& module);
 void register_similarity(pybind11::module_& module);
 void register_prototypes(pybind11::module_& module);
+void register_tree(pybind11::module_& module);
 
 }  // namespace ipse::bindings
