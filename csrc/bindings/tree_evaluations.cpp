@@ -1,60 +1,16 @@
 #include "bindings/tree_evaluations.h"
 
 #include <cmath>
-#include <limits>
 #include <string>
 #include <vector>
 
 #include "bindings/arrays.h"
+#include "bindings/tree_checked.h"
 
 namespace ipse::bindings {
 namespace {
 
 using tree::TicketState;
-
-constexpr float masked = -std::numeric_limits<float>::infinity();
-constexpr double sum_tolerance = 1e-3;
-
-// Owns what tree::Evaluations points to.
-struct Checked {
-    tree::Evaluations evaluations;
-    const char* name = "";
-    std::vector<py::object> alive;
-    std::vector<std::int32_t> counts;
-    std::vector<std::int64_t> offsets;
-    std::vector<float> priors;
-    std::int64_t edges = 0;
-
-    std::string at(std::int64_t index) const {
-        return " at ticket " + std::to_string(evaluations.tickets[index]);
-    }
-};
-
-std::string number_text(double value) {
-    return std::string(py::str(py::float_(value)));
-}
-
-// A C-contiguous vector of `length`, converted where need be; null for None.
-template <class T>
-const T* vector_of(Checked& checked, const char* argument, const py::object& given,
-                   std::int64_t length) {
-    if (given.is_none()) {
-        return nullptr;
-    }
-    auto array = py::array_t<T, py::array::c_style | py::array::forcecast>::ensure(given);
-    if (!array) {
-        PyErr_Clear();
-        throw py::type_error(std::string(checked.name) + ": " + argument +
-                             " must be an array of numbers");
-    }
-    if (array.size() != length) {
-        value_error(checked.name, std::string(argument) + " must have " + std::to_string(length) +
-                                      " entries, got " + std::to_string(array.size()));
-    }
-    const T* data = array.data();
-    checked.alive.push_back(std::move(array));
-    return data;
-}
 
 py::object item(const py::dict& children, const char* key) {
     return children.contains(key) ? py::object(children[key]) : py::object(py::none());
@@ -104,9 +60,9 @@ void take_counts(Checked& checked, const py::dict& children, const py::object& p
     const py::object given = item(children, "num_children");
     const auto* terminal = checked.evaluations.terminal;
     std::int64_t width = -1;
-    if (given.is_none() && py::isinstance<py::array>(priors)) {
-        const auto array = py::reinterpret_borrow<py::array>(priors);
-        if (array.ndim() != 2 || array.shape(0) != count) {
+    if (given.is_none() && !priors.is_none()) {
+        const auto array = py::array::ensure(priors);
+        if (!array || array.ndim() != 2 || array.shape(0) != count) {
             value_error(checked.name, "priors must have shape (" + std::to_string(count) +
                                           ", A), or be flat beside num_children");
         }
@@ -134,95 +90,6 @@ void take_counts(Checked& checked, const py::dict& children, const py::object& p
     checked.evaluations.offsets = checked.offsets.data();
 }
 
-void check_logits(const Checked& checked, std::int64_t index, const float* logits,
-                  std::int32_t count) {
-    bool any = false;
-    for (std::int32_t child = 0; child < count; ++child) {
-        if (std::isnan(logits[child]) || logits[child] == -masked) {
-            value_error(checked.name, "logits must be finite or -inf, got " +
-                                          number_text(logits[child]) + checked.at(index));
-        }
-        any = any || logits[child] != masked;
-    }
-    if (!any) {
-        value_error(checked.name, "every action is masked" + checked.at(index));
-    }
-}
-
-void check_priors(const Checked& checked, std::int64_t index, const float* priors,
-                  std::int32_t count) {
-    double sum = 0.0;
-    for (std::int32_t child = 0; child < count; ++child) {
-        if (!(priors[child] >= 0.0F) || !std::isfinite(priors[child])) {
-            value_error(checked.name, "priors must be finite and at least 0, got " +
-                                          number_text(priors[child]) + checked.at(index));
-        }
-        sum += static_cast<double>(priors[child]);
-    }
-    if (!(std::fabs(sum - 1.0) <= sum_tolerance)) {
-        value_error(checked.name,
-                    "priors must sum to 1, got " + number_text(sum) + checked.at(index));
-    }
-}
-
-// -infinity at masked actions; probabilities are scaled to sum to 1 over the others.
-void apply_mask(Checked& checked, std::int64_t index, const bool* allowed, float* priors,
-                std::int32_t count) {
-    double sum = 0.0;
-    bool any = false;
-    for (std::int32_t child = 0; child < count; ++child) {
-        any = any || allowed[child];
-        sum += allowed[child] ? static_cast<double>(priors[child]) : 0.0;
-    }
-    if (!any) {
-        value_error(checked.name, "every action is masked" + checked.at(index));
-    }
-    for (std::int32_t child = 0; child < count; ++child) {
-        if (!allowed[child]) {
-            priors[child] = masked;
-        } else if (!checked.evaluations.logits) {
-            priors[child] = sum > 0.0 ? static_cast<float>(priors[child] / sum) : 0.0F;
-        }
-    }
-}
-
-void take_mask(Checked& checked, const py::object& given) {
-    const bool* allowed = vector_of<bool>(checked, "mask", given, checked.edges);
-    if (allowed == nullptr) {
-        return;
-    }
-    const float* priors = checked.evaluations.priors;
-    checked.priors.assign(static_cast<std::size_t>(checked.edges), 1.0F);
-    if (priors != nullptr) {
-        checked.priors.assign(priors, priors + checked.edges);
-    }
-    checked.evaluations.priors = checked.priors.data();
-    for (std::int64_t index = 0; index < checked.evaluations.count; ++index) {
-        const std::int32_t count = checked.counts[static_cast<std::size_t>(index)];
-        const std::int64_t offset = checked.offsets[static_cast<std::size_t>(index)];
-        if (count > 0) {
-            apply_mask(checked, index, allowed + offset, checked.priors.data() + offset, count);
-        }
-    }
-}
-
-void take_priors(Checked& checked, const py::object& priors, bool logits) {
-    checked.evaluations.logits = logits;
-    checked.evaluations.priors =
-        vector_of<float>(checked, logits ? "logits" : "priors", priors, checked.edges);
-    for (std::int64_t index = 0;
-         checked.evaluations.priors != nullptr && index < checked.evaluations.count; ++index) {
-        const std::int32_t count = checked.counts[static_cast<std::size_t>(index)];
-        const float* own =
-            checked.evaluations.priors + checked.offsets[static_cast<std::size_t>(index)];
-        if (count > 0 && logits) {
-            check_logits(checked, index, own, count);
-        } else if (count > 0) {
-            check_priors(checked, index, own, count);
-        }
-    }
-}
-
 void require_edges_fit(const Checked& checked, const tree::SearchForest& forest) {
     for (std::int64_t index = 0; index < checked.evaluations.count; ++index) {
         const std::size_t owner = tree::tree_of(checked.evaluations.tickets[index]);
@@ -233,7 +100,22 @@ void require_edges_fit(const Checked& checked, const tree::SearchForest& forest)
     }
 }
 
+void refuse_unknown(const Checked& checked, const py::dict& children) {
+    for (const auto& [key, value] : children) {
+        const auto word = key.cast<std::string>();
+        bool known = false;
+        for (const char* name : {"priors", "logits", "num_children", "mask", "child_values",
+                                 "rewards", "discounts", "terminal", "to_play", "rollouts"}) {
+            known = known || word == name;
+        }
+        if (!known) {
+            value_error(checked.name, "there is no argument '" + word + "'");
+        }
+    }
+}
+
 void take_children(Checked& checked, const tree::SearchForest& forest, const py::dict& children) {
+    refuse_unknown(checked, children);
     const std::int64_t count = checked.evaluations.count;
     checked.evaluations.terminal =
         vector_of<bool>(checked, "terminal", item(children, "terminal"), count);

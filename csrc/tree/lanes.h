@@ -37,6 +37,23 @@ inline Ints lane_numbers(std::int32_t first) noexcept {
     return all(first) + Ints{0, 1, 2, 3};
 }
 
+// By halves: two shuffles instead of branches that cannot be predicted.
+inline float smallest(Floats v) noexcept {
+    const Floats swapped = __builtin_shufflevector(v, v, 2, 3, 0, 1);
+    const Floats half = v < swapped ? v : swapped;
+    return half[0] < half[1] ? half[0] : half[1];
+}
+inline float largest(Floats v) noexcept {
+    const Floats swapped = __builtin_shufflevector(v, v, 2, 3, 0, 1);
+    const Floats half = v > swapped ? v : swapped;
+    return half[0] > half[1] ? half[0] : half[1];
+}
+inline std::int32_t smallest(Ints v) noexcept {
+    const Ints swapped = __builtin_shufflevector(v, v, 2, 3, 0, 1);
+    const Ints half = v < swapped ? v : swapped;
+    return half[0] < half[1] ? half[0] : half[1];
+}
+
 inline Floats to_float(Ints values) noexcept {
     return __builtin_convertvector(values, Floats);
 }

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
+#include <type_traits>
 
 #include "tree/lanes.h"
 
@@ -12,52 +14,61 @@ namespace {
 struct Scale {
     float low = 0.0F;
     float width = 1.0F;
-    bool clamp = false;
 
     template <class T>
     T operator()(T q) const noexcept {
-        T z = (q - low) / width;
-        if (clamp) {
-            z = z < T{} ? T{} : z;
-            z = z > T{} + 1.0F ? T{} + 1.0F : z;
-        }
-        return z;
+        return (q - low) / width;
     }
 };
 
-// Visit counts and values from `first` on; lanes past the last child are unvisited.
+template <class T>
+T clamped(T z) noexcept {
+    z = z < T{} ? T{} : z;
+    return z > T{} + 1.0F ? T{} + 1.0F : z;
+}
+
+// Four children from `first` on; in the last group lanes past the end are unvisited.
 struct Group {
     Ints visits;
-    Ints inside;
     Floats values;
     Floats priors;
 };
 
+template <bool whole>
 Group load_group(const EdgeBlock& block, std::int32_t first) noexcept {
-    Group group{load(block.visits + first), all(-1), load(block.values + first),
-                load(block.priors + first)};
-    if (first + lanes > block.count) {
-        group.inside = lane_numbers(first) < all(block.count);
-        group.visits = group.inside ? group.visits : all(0);
-        group.values = group.inside ? group.values : all(0.0F);
-        group.priors = group.inside ? group.priors : all(0.0F);
+    Group group{load(block.visits + first), load(block.values + first), load(block.priors + first)};
+    if constexpr (!whole) {
+        const Ints inside = lane_numbers(first) < all(block.count);
+        group.visits = inside ? group.visits : all(0);
+        group.values = inside ? group.values : all(0.0F);
+        group.priors = inside ? group.priors : all(0.0F);
     }
     return group;
+}
+
+// body(group, first, whole) over all children, four at a time.
+template <class Body>
+void for_groups(const EdgeBlock& block, const Body& body) noexcept {
+    std::int32_t first = 0;
+    for (; first + lanes <= block.count; first += lanes) {
+        body(load_group<true>(block, first), first, std::true_type{});
+    }
+    if (first < block.count) {
+        body(load_group<false>(block, first), first, std::false_type{});
+    }
 }
 
 // mctx's range: the node's own value and those of its visited children.
 Scale sibling_scale(const Rules& rules, const EdgeBlock& block, float own) noexcept {
     Floats low = all(own);
     Floats high = low;
-    for (std::int32_t first = 0; first < block.count; first += lanes) {
-        const Group group = load_group(block, first);
+    for_groups(block, [&](const Group& group, std::int32_t, auto) {
         const Floats values = group.visits > all(0) ? group.values : all(own);
         low = values < low ? values : low;
         high = values > high ? values : high;
-    }
-    const float least = std::min(std::min(low[0], low[1]), std::min(low[2], low[3]));
-    const float most = std::max(std::max(high[0], high[1]), std::max(high[2], high[3]));
-    return {least, std::max(most - least, rules.smallest_range), rules.clamp};
+    });
+    const float least = smallest(low);
+    return {least, std::max(largest(high) - least, rules.smallest_range)};
 }
 
 Scale scale_of(const Step& step, const EdgeBlock& block) noexcept {
@@ -67,9 +78,9 @@ Scale scale_of(const Step& step, const EdgeBlock& block) noexcept {
     }
     const float range = step.tree.high - step.tree.low;
     if (rules.normalisation == Normalisation::tree && range > 0.0F) {
-        return {step.tree.low, std::max(range, rules.smallest_range), rules.clamp};
+        return {step.tree.low, std::max(range, rules.smallest_range)};
     }
-    return {0.0F, 1.0F, rules.clamp};
+    return {0.0F, 1.0F};
 }
 
 // LightZero's completion: visited children, and the same mean of the node above.
@@ -90,16 +101,14 @@ float mean_of_walk(const Step& step, const EdgeBlock& block) noexcept {
 }
 
 float unvisited_score(Step& step, const EdgeBlock& block, const Scale& scale) noexcept {
-    switch (step.rules.unvisited) {
-        case Unvisited::parent:
-            return scale(step.hot().value);
-        case Unvisited::walk_mean:
-            step.walk_mean = mean_of_walk(step, block);
-            return scale(step.walk_mean);
-        case Unvisited::lowest:
-            break;
+    if (step.rules.unvisited == Unvisited::lowest) {
+        return 0.0F;
     }
-    return 0.0F;
+    if (step.rules.unvisited == Unvisited::walk_mean) {
+        step.walk_mean = mean_of_walk(step, block);
+        return scale(step.walk_mean);
+    }
+    return scale(step.hot().value);
 }
 
 // The terms of the score that are the same for all children.
@@ -111,41 +120,55 @@ struct Terms {
     const std::uint16_t* in_flight;
 };
 
-// T and I are a float and an int, or four of each: one formula, the same bits.
-template <class T, class I>
-T score_of(const Terms& terms, I visits, I flights, T value, T prior) noexcept {
-    T z = visits > I{} ? terms.scale(value) : T{} + terms.unvisited;
-    I count = visits;
-    if (terms.in_flight != nullptr) {
-        count = visits + flights;
-        const I whole = count > I{} ? count : I{} + 1;
-        z = z - terms.virtual_loss * to_float(flights) / to_float(whole);
-    }
-    return z + terms.factor * prior / (to_float(count) + 1.0F);
-}
-
-// First index of the highest score. A masked child scores -infinity or NaN and never wins.
-std::int32_t first_best(const Terms& terms, const EdgeBlock& block, float& best) noexcept {
-    Floats highest = all(-std::numeric_limits<float>::infinity());
-    Ints where = all(0);
-    for (std::int32_t first = 0; first < block.count; first += lanes) {
-        const Group group = load_group(block, first);
-        const Ints flights = terms.in_flight == nullptr ? all(0) : load(terms.in_flight + first);
-        const Floats scores = score_of(terms, group.visits, flights, group.values, group.priors);
-        const Ints better = (scores > highest) & group.inside;
-        highest = better ? scores : highest;
-        where = better ? lane_numbers(first) : where;
-    }
-    std::int32_t lane = 0;
-    for (std::int32_t other = 1; other < lanes; ++other) {
-        if (highest[other] > highest[lane] ||
-            (highest[other] == highest[lane] && where[other] < where[lane])) {
-            lane = other;
+// What differs between searches but not between children: decided once for each node.
+template <bool parallel, bool clamp>
+struct Variant {
+    // T and I are a float and an int, or four of each: one formula, the same bits.
+    template <class T, class I>
+    static T score(const Terms& terms, I visits, I flights, T value, T prior) noexcept {
+        T scaled = terms.scale(value);
+        T unvisited = T{} + terms.unvisited;
+        if constexpr (clamp) {
+            scaled = clamped(scaled);
+            unvisited = clamped(unvisited);
         }
+        T z = visits > I{} ? scaled : unvisited;
+        I count = visits;
+        if constexpr (parallel) {
+            count = visits + flights;
+            const I whole = count > I{} ? count : I{} + 1;
+            z = z - terms.virtual_loss * to_float(flights) / to_float(whole);
+        }
+        return z + terms.factor * prior / (to_float(count) + 1.0F);
     }
-    best = highest[lane];
-    return where[lane];
-}
+
+    static float score_of(const Terms& terms, const EdgeBlock& block, std::int32_t child) noexcept {
+        const std::int32_t flights = parallel ? terms.in_flight[child] : 0;
+        return score(terms, block.visits[child], flights, block.values[child], block.priors[child]);
+    }
+
+    // The child to take. A masked one scores -infinity or NaN and never wins.
+    static std::int32_t choose(const Step& step, const Terms& terms,
+                               const EdgeBlock& block) noexcept {
+        Floats highest = all(-std::numeric_limits<float>::infinity());
+        Ints where = all(0);
+        for_groups(block, [&](const Group& group, std::int32_t first, auto whole) {
+            const Ints flights = parallel ? load(terms.in_flight + first) : all(0);
+            const Floats scores = score(terms, group.visits, flights, group.values, group.priors);
+            Ints better = scores > highest;
+            if constexpr (!decltype(whole)::value) {
+                better = better & (lane_numbers(first) < all(block.count));
+            }
+            highest = better ? scores : highest;
+            where = better ? lane_numbers(first) : where;
+        });
+        const float best = largest(highest);
+        const Ints last = all(std::numeric_limits<std::int32_t>::max());
+        const std::int32_t first = smallest(highest == all(best) ? where : last);
+        return break_tie(step, first, best,
+                         [&](std::int32_t child) { return score_of(terms, block, child); });
+    }
+};
 
 }  // namespace
 
@@ -169,13 +192,12 @@ std::int32_t choose_puct(Step& step, const float* factors, std::int32_t num_fact
         visits >= 0 && visits < num_factors ? factors[visits] : puct_factor(step.rules, visits);
     terms.virtual_loss = step.rules.virtual_loss;
     terms.in_flight = step.in_flight();
-    float best = 0.0F;
-    const std::int32_t first = first_best(terms, block, best);
-    return break_tie(step, first, best, [&](std::int32_t child) {
-        const std::int32_t flights = terms.in_flight == nullptr ? 0 : terms.in_flight[child];
-        return score_of(terms, block.visits[child], flights, block.values[child],
-                        block.priors[child]);
-    });
+    if (step.rules.clamp) {
+        return step.parallel ? Variant<true, true>::choose(step, terms, block)
+                             : Variant<false, true>::choose(step, terms, block);
+    }
+    return step.parallel ? Variant<true, false>::choose(step, terms, block)
+                         : Variant<false, false>::choose(step, terms, block);
 }
 
 }  // namespace ipse::tree

@@ -6,6 +6,7 @@
 - ``ipse.losses``     drop-in ``nn.Module`` losses
 - ``ipse.nn``         layers that methods share
 - ``ipse.methods``    complete, runnable methods
+- ``ipse.search``     batched tree search
 - ``ipse._core``      the compiled core: NumPy arrays in and out, no torch
 """
 
@@ -27,6 +28,7 @@ _SUBMODULES = (
     "methods",
     "nn",
     "ops",
+    "search",
     "training",
 )
 

@@ -13,10 +13,6 @@ from ipse.search.rules import SearchRules
 _UNLIMITED = 2**62
 
 
-class ForestFullError(RuntimeError):
-    """No tree can grow any more: ``max_nodes`` is reached everywhere."""
-
-
 class Leaves(NamedTuple):
     """Leaves that wait for an evaluation, arrays of length L.
 
