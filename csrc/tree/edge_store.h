@@ -23,6 +23,8 @@ struct EdgeBlock {
     std::int32_t count;
 };
 
+constexpr std::int64_t first_nodes = 8;  // room that a tree begins with
+
 class EdgeStore {
 public:
     static constexpr std::size_t bytes_per_edge = 16;
@@ -45,7 +47,9 @@ public:
         if (needed <= capacity_) {
             return;
         }
-        const std::int64_t capacity = std::max(needed, capacity_ + capacity_ / 2);
+        // The first block makes room for some more of its kind.
+        const std::int64_t capacity =
+            capacity_ == 0 ? first_nodes * extra : std::max(needed, capacity_ + capacity_ / 2);
         std::unique_ptr<std::byte[]> grown(new std::byte[bytes_of(capacity)]);
         if (size_ > 0) {
             std::memcpy(grown.get(), bytes_.get(),

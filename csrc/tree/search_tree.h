@@ -2,6 +2,7 @@
 // never change, and children come after their parents.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <limits>
 #include <vector>
@@ -84,7 +85,8 @@ template <class T>
 void make_room(std::vector<T>& items, std::size_t extra) {
     const std::size_t needed = items.size() + extra;
     if (needed > items.capacity()) {
-        items.reserve(needed > items.capacity() * 3 / 2 ? needed : items.capacity() * 3 / 2);
+        const auto least = static_cast<std::size_t>(first_nodes);
+        items.reserve(std::max({needed, least, items.capacity() * 3 / 2}));
     }
 }
 
