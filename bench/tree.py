@@ -99,7 +99,19 @@ def bench_mctx(simulations: int, threads: int, budget: float) -> harness.Row:
     }
     seconds, spread = harness.time_interleaved(candidates, budget)
     rate = {f"{name}/s": batch * simulations / value for name, value in seconds.items()}
-    return harness.Row(f"A=16 B=64 S={simulations}", seconds, spread, extra=rate)
+    ours, other = (processor_seconds(run) for run in candidates.values())
+    extra = {**rate, "ratio of processor time": other / ours}
+    return harness.Row(f"A=16 B=64 S={simulations}", seconds, spread, extra=extra)
+
+
+def processor_seconds(run: Callable[[], object], rounds: int = 5) -> float:
+    """Median over all threads: what a machine busy with other work cannot stretch as much."""
+    spent = []
+    for _ in range(rounds):
+        before = time.process_time()
+        run()
+        spent.append(time.process_time() - before)
+    return statistics.median(spent)
 
 
 def bench_python(actions: int, budget: float) -> harness.Row:

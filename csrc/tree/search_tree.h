@@ -68,6 +68,13 @@ struct SearchTree {
         return children(hot[static_cast<std::size_t>(node)]);
     }
 
+    // Asks for a node and, in trees of one width throughout, its children: two misses at once
+    // where the second would wait for the first.
+    void prefetch(std::int32_t node, std::int32_t width) const noexcept {
+        __builtin_prefetch(hot.data() + node);
+        edges.prefetch(static_cast<std::int64_t>(node) * width, width);
+    }
+
     void update_range(float value) noexcept {
         low = value < low ? value : low;
         high = value > high ? value : high;
