@@ -21,6 +21,7 @@ using tree::SearchForest;
 using tree::SearchTree;
 using tree::TicketState;
 using Tickets = py::array_t<std::int64_t, py::array::c_style>;
+using Numbers = py::array_t<std::int32_t, py::array::c_style>;
 using Floats = py::array_t<float, py::array::c_style>;
 using Flags = py::array_t<bool, py::array::c_style>;
 
@@ -56,20 +57,23 @@ py::tuple select(SearchForest& forest, std::int32_t width, std::int64_t limit, i
     }
     const auto count = static_cast<py::ssize_t>(leaves->size());
     Tickets tickets(count);
-    py::array_t<std::int32_t> places({py::ssize_t{5}, count});
+    Numbers trees(count);
+    Numbers parents(count);
+    Numbers actions(count);
+    Numbers nodes(count);
+    Numbers depths(count);
     Floats values(count);
-    std::int32_t* place = places.mutable_data();
     for (py::ssize_t index = 0; index < count; ++index) {
         const tree::SelectedLeaf& leaf = (*leaves)[static_cast<std::size_t>(index)];
         tickets.mutable_data()[index] = leaf.ticket;
-        place[index] = leaf.tree;
-        place[count + index] = leaf.parent;
-        place[2 * count + index] = leaf.action;
-        place[3 * count + index] = leaf.node;
-        place[4 * count + index] = leaf.depth;
+        trees.mutable_data()[index] = leaf.tree;
+        parents.mutable_data()[index] = leaf.parent;
+        actions.mutable_data()[index] = leaf.action;
+        nodes.mutable_data()[index] = leaf.node;
+        depths.mutable_data()[index] = leaf.depth;
         values.mutable_data()[index] = leaf.value;
     }
-    return py::make_tuple(tickets, places, values);
+    return py::make_tuple(tickets, trees, parents, actions, nodes, depths, values);
 }
 
 void cancel(SearchForest& forest, const Tickets& tickets) {
@@ -174,7 +178,7 @@ void register_tree(py::module_& module) {
     py::class_<SearchForest>(module, "SearchForest", "Many search trees stepped together.")
         .def(py::init(&make_forest), py::arg("num_trees"), py::arg("rules"))
         .def("select", &select, py::arg("width"), py::arg("limit"), py::arg("num_threads") = 0,
-             "tickets (L,), tree/parent/action/node/depth (5, L), edge values (L,).")
+             "ticket, tree, parent, action, node, depth and edge value of leaves, each (L,).")
         .def("tell", &tell_leaves, py::arg("tickets"), py::arg("values"), py::arg("children"),
              py::arg("num_threads") = 0, "Expands and backs up; returns how many were new.")
         .def("expand", &expand_leaves, py::arg("tickets"), py::arg("children"),

@@ -23,6 +23,8 @@ struct EdgeBlock {
     std::int32_t count;
 };
 
+constexpr std::int64_t first_nodes = 8;  // room that a tree begins with
+
 class EdgeStore {
 public:
     static constexpr std::size_t bytes_per_edge = 16;
@@ -39,13 +41,26 @@ public:
                 reinterpret_cast<std::int32_t*>(start + 3 * field), count};
     }
 
+    // Asks for the memory of a block that may be there; any offset is harmless.
+    void prefetch(std::int64_t offset, std::int32_t count) const noexcept {
+        if (offset + count > size_) {
+            return;
+        }
+        const std::byte* start = bytes_.get() + static_cast<std::size_t>(offset) * bytes_per_edge;
+        for (std::int32_t line = 0; line < std::min(count / 4 + 1, 8); ++line) {
+            __builtin_prefetch(start + 64 * line);
+        }
+    }
+
     // Room for `extra` more edges; the only function that allocates.
     void reserve(std::int64_t extra) {
         const std::int64_t needed = size_ + extra;
         if (needed <= capacity_) {
             return;
         }
-        const std::int64_t capacity = std::max(needed, capacity_ + capacity_ / 2);
+        // The first block makes room for some more of its kind.
+        const std::int64_t capacity =
+            capacity_ == 0 ? first_nodes * extra : std::max(needed, capacity_ + capacity_ / 2);
         std::unique_ptr<std::byte[]> grown(new std::byte[bytes_of(capacity)]);
         if (size_ > 0) {
             std::memcpy(grown.get(), bytes_.get(),

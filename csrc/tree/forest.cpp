@@ -49,6 +49,10 @@ const std::vector<SelectedLeaf>& SearchForest::select(std::int32_t width, std::i
     parallel_for(blocks, threads, [&](std::int64_t block, int worker) {
         const std::int64_t end = std::min(count, (block + 1) * block_trees);
         for (std::int64_t tree = block * block_trees; tree < end; ++tree) {
+            if (tree + 1 < end && !trees_[static_cast<std::size_t>(tree) + 1].empty()) {
+                const SearchTree& next = trees_[static_cast<std::size_t>(tree) + 1];
+                next.prefetch(0, next.hot[0].num_children);
+            }
             found[static_cast<std::size_t>(tree)] =
                 select_in(tree, width, limit, scratch[static_cast<std::size_t>(worker)].data(),
                           selected_.data() + tree * width);

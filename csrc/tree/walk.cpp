@@ -1,5 +1,7 @@
 #include "tree/walk.h"
 
+#include <algorithm>
+
 #include "tree/halving.h"
 #include "tree/select_gumbel.h"
 #include "tree/select_puct.h"
@@ -56,11 +58,13 @@ Walk walk(const Guide& guide, const SearchTree& tree, float* scratch) noexcept {
     }
     for (;;) {
         const std::int32_t edge = choose(guide, step);
-        const std::int32_t child = step.children().children[edge];
+        const EdgeBlock block = step.children();
+        const std::int32_t child = block.children[edge];
         const std::int32_t depth = step.depth + 1;
         if (child == no_child) {
             return {WalkEnd::leaf, step.node, edge, -1, depth};
         }
+        tree.prefetch(std::max(child, 0), block.count);
         if (child == pending_child ||
             (parallel && tree.cold[static_cast<std::size_t>(child)].awaiting)) {
             return {};

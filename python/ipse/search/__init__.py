@@ -3,6 +3,7 @@
 See docs/tree.md.
 """
 
+from ipse.search.export import to_graphviz, to_html, to_networkx
 from ipse.search.files import load_forest, save_forest
 from ipse.search.forest import Counters, Leaves, RootStatistics, SearchForest
 from ipse.search.rewards import ProcessRewards, correct_paths, path_to, process_rewards
@@ -45,6 +46,9 @@ __all__ = [
     "process_rewards",
     "save_forest",
     "table",
+    "to_graphviz",
+    "to_html",
+    "to_networkx",
     "value_set",
     "visit_set",
 ]

@@ -104,10 +104,8 @@ class SearchForest:
         Returns:
             The leaves, ordered by tree and ticket; possibly none.
         """
-        ticket, places, value = self._core.select(
-            width, _UNLIMITED if limit is None else limit, self.num_threads
-        )
-        return Leaves(ticket, places[0], places[1], places[2], places[3], places[4], value)
+        most = _UNLIMITED if limit is None else limit
+        return Leaves(*self._core.select(width, most, self.num_threads))
 
     def tell(self, tickets: ArrayLike, values: ArrayLike, **children: Any) -> int:
         """What an evaluator says of leaves: their value and their children.
