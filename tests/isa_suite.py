@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from ipse import _core
+from tests.crop_isa import crops
 from tests.cross_correlation_cases import (
     BARLOW_TWINS,
     SIDES,
@@ -83,6 +84,9 @@ def products() -> dict[str, np.ndarray]:
 
 if __name__ == "__main__":
     functions()
+    results = (
+        losses() | products() | cross_entropies() | codes() | neighbours() | clusters() | crops()
+    )
     results = losses() | products() | cross_entropies() | codes() | neighbours() | clusters()
     results |= bands() | styles()
     results |= scattering()

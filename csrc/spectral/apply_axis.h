@@ -13,35 +13,37 @@ struct StripLeft {
     static constexpr std::int64_t depth = Panel<T>::strip;
 };
 
-// Lines that will be wanted soon: the next panel's, fetched while this one is multiplied.
-struct Ahead {
+// One piece of memory, in cache lines.
+struct Lines {
     const char* data = nullptr;
-    std::int64_t stride = 0;  // bytes
-    std::int64_t rows = 0;    // 0: nothing is wanted
-    std::int64_t bytes = 0;   // of each row
+    std::int64_t count = 0;
 
-    void fetch(std::int64_t begin, std::int64_t end) const noexcept {
-        for (std::int64_t row = begin; row < end; ++row) {
-            for (std::int64_t byte = 0; byte < bytes; byte += 64) {
-                __builtin_prefetch(data + row * stride + byte);
-            }
+    static Lines of(const void* data, std::int64_t bytes) noexcept {
+        return {static_cast<const char*>(data), (bytes + 63) / 64};
+    }
+    // Share i of `shares`.
+    Lines share(std::int64_t i, std::int64_t shares) const noexcept {
+        const std::int64_t first = count * i / shares;
+        return {data + 64 * first, count * (i + 1) / shares - first};
+    }
+    // On its way into L2 while something else is computed.
+    void fetch() const noexcept {
+        for (std::int64_t line = 0; line < count; ++line) {
+            __builtin_prefetch(data + 64 * line, 0, 2);
         }
     }
 };
 
 template <class T>
 inline void multiply_strips(const AxisOperator& axis, PanelRows<const T> folded,
-                            PanelRows<T> results, const Ahead& ahead) noexcept {
+                            PanelRows<T> results, const Lines& next) noexcept {
     const T* weights = static_cast<const T*>(axis.weights);
-    std::int64_t fetched = 0;
     for (std::int64_t i = 0; i < axis.strip_count; ++i) {
         const AxisStrip& strip = axis.strips[i];
         multiply_strip<T, false>(strip.depth, weights + strip.weights, StripLeft<T>{},
                                  folded[strip.folded_row], folded.stride, results[strip.result_row],
                                  results.stride);
-        const std::int64_t until = ahead.rows * (i + 1) / axis.strip_count;
-        ahead.fetch(fetched, until);
-        fetched = until;
+        next.share(i, axis.strip_count).fetch();
     }
     for (std::int64_t i = 0; i < axis.zero_count; ++i) {
         T* row = results[axis.zero_rows[i]];
@@ -91,17 +93,16 @@ public:
 
     // y = axis x, not for the identity. `line` takes the measure of the columns
     // (Panel<T>::rows values) where the axis has one; null: not wanted.
-    void apply(PanelRows<const T> x, PanelRows<T> y, T* line, const Ahead& ahead) const noexcept {
+    void apply(PanelRows<const T> x, PanelRows<T> y, T* line, const Lines& next) const noexcept {
         if (!axis_.folded) {
-            multiply_strips(axis_, x, y, ahead);
+            multiply_strips(axis_, x, y, next);
             if (line != nullptr) {
                 measure_columns(axis_, x, line);
             }
             return;
         }
         split(x);
-        multiply_strips(axis_, constant(rows(scratch_.folded, 0)), rows(scratch_.results, 0),
-                        ahead);
+        multiply_strips(axis_, constant(rows(scratch_.folded, 0)), rows(scratch_.results, 0), next);
         if (line != nullptr) {
             measure_columns(axis_, constant(rows(scratch_.folded, 0)), line);
         }

@@ -5,7 +5,7 @@
 
 #include "base/panels.h"
 #include "base/workspace.h"
-#include "spectral/apply_axis.h"
+#include "spectral/panel_columns.h"
 
 namespace ipse::IPSE_ISA {
 
@@ -32,6 +32,7 @@ struct CropPlan {
     std::int64_t groups_in_image = 1;
     std::int64_t groups = 1;
     std::int64_t middle_stride = 0;
+    std::int64_t pixel_bytes = 0;  // of the input
     CropLayout at;
 
     explicit CropPlan(const CropRequest& request)
@@ -40,6 +41,7 @@ struct CropPlan {
         choose_groups(*request.rows, request.threads);
         lay_out(*request.rows, *request.columns);
         place_columns(*request.rows);
+        visit_pixels(from.type, [&](auto pixel) { pixel_bytes = sizeof(pixel); });
     }
 
     // Where the columns of a whole group begin: in the image, in the middle array, in the
@@ -72,7 +74,7 @@ private:
     // Enough planes for full panels, few enough that the middle array stays in L2 and that
     // the groups are shared evenly.
     void choose_groups(const AxisOperator& rows, int threads) noexcept {
-        constexpr std::int64_t budget = 160 * 1024 / static_cast<std::int64_t>(sizeof(T));
+        constexpr std::int64_t budget = 32 * 1024 / static_cast<std::int64_t>(sizeof(T));
         if (interleaved_in || interleaved_out) {
             // A pixel's channels are read and written together: all of them, or an even share.
             group = from.channels < 16 ? from.channels : 16;

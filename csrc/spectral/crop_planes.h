@@ -26,9 +26,13 @@ public:
         const int threads =
             useful_threads(plan_.from.images * plan_.from.channels, sums, 1, request_.threads);
         const Shares<T> scratch(threads, plan_.at.total);
-        parallel_for(plan_.groups, threads, [&](std::int64_t item, int worker) {
-            crop_group(item, Scratch(scratch[worker], plan_.at));
-        });
+        // Neighbouring groups are one item: each fetches the next one's pixels.
+        const std::int64_t share = plan_.groups / (8 * threads) + 1;
+        parallel_for((plan_.groups + share - 1) / share, threads,
+                     [&](std::int64_t item, int worker) {
+                         const std::int64_t end = smaller((item + 1) * share, plan_.groups);
+                         crop_groups(item * share, end, Scratch(scratch[worker], plan_.at));
+                     });
     }
 
 private:
@@ -65,37 +69,70 @@ private:
         return rows_.measure != nullptr && columns_.measure != nullptr;
     }
 
-    void crop_group(std::int64_t item, const Scratch& scratch) const noexcept {
-        const std::int64_t first = item % plan_.groups_in_image * plan_.group;
-        const std::int64_t left = plan_.from.channels - first;
-        const Group group{item / plan_.groups_in_image, first,
-                          left < plan_.group ? left : plan_.group};
-        visit_pixels(plan_.from.type, [&](auto pixel) {
-            using S = decltype(pixel);
-            const S* base = static_cast<const S*>(plan_.from.data) + group.offset(plan_.from);
-            const std::int64_t count = group.planes * plan_.from.width;
-            for (std::int64_t first_column = 0; first_column < count; first_column += panel) {
-                crop_height<S>(base, count, first_column, scratch);
+    static std::int64_t smaller(std::int64_t a, std::int64_t b) noexcept { return a < b ? a : b; }
+
+    Group group_at(std::int64_t index) const noexcept {
+        const std::int64_t first = index % plan_.groups_in_image * plan_.group;
+        return {index / plan_.groups_in_image, first,
+                smaller(plan_.group, plan_.from.channels - first)};
+    }
+
+    void crop_groups(std::int64_t begin, std::int64_t end, const Scratch& scratch) const noexcept {
+        pixels_of(group_at(begin)).fetch();
+        for (std::int64_t index = begin; index < end; ++index) {
+            const Group group = group_at(index);
+            visit_pixels(plan_.from.type,
+                         [&](auto pixel) { crop_heights<decltype(pixel)>(group, scratch); });
+            if (has_border()) {
+                measure_planes(group, scratch);
             }
-        });
-        if (has_border()) {
-            measure_planes(group, scratch);
-        }
-        visit_pixels(plan_.to.type, [&](auto pixel) {
-            using S = decltype(pixel);
-            if constexpr (sizeof(S) > 1) {  // results are floating point
-                S* base = static_cast<S*>(plan_.to.data) + group.offset(plan_.to);
-                if (plan_.interleaved_out) {
-                    for (std::int64_t p = 0; p < rows_.n_out; p += panel) {
-                        crop_width_interleaved(base, group, p, scratch);
-                    }
-                } else {
-                    for (std::int64_t c = 0; c < group.planes * rows_.n_out; c += panel) {
-                        crop_width(base, group, c, scratch);
-                    }
+            const Lines next = index + 1 < end ? pixels_of(group_at(index + 1)) : Lines{};
+            visit_pixels(plan_.to.type, [&](auto pixel) {
+                if constexpr (sizeof(pixel) > 1) {  // results are floating point
+                    crop_widths<decltype(pixel)>(group, next, scratch);
                 }
+            });
+        }
+    }
+
+    // The pixels of a group, where they are one piece of memory that is at home in L2.
+    Lines pixels_of(const Group& group) const noexcept {
+        constexpr std::int64_t most = 512 * 1024;
+        const Images& from = plan_.from;
+        const std::int64_t plane = from.height * from.width;
+        const bool planar = from.column_stride == 1 && from.row_stride == from.width &&
+                            (from.channel_stride == plane || group.planes == 1);
+        const bool pixels = plan_.interleaved_in && from.column_stride == group.planes &&
+                            from.row_stride == from.width * group.planes;
+        const std::int64_t bytes = group.planes * plane * plan_.pixel_bytes;
+        if ((!planar && !pixels) || bytes > most) {
+            return {};
+        }
+        const auto* data = static_cast<const char*>(from.data);
+        return Lines::of(data + group.offset(from) * plan_.pixel_bytes, bytes);
+    }
+
+    template <class S>
+    void crop_heights(const Group& group, const Scratch& scratch) const noexcept {
+        const S* base = static_cast<const S*>(plan_.from.data) + group.offset(plan_.from);
+        const std::int64_t count = group.planes * plan_.from.width;
+        for (std::int64_t first = 0; first < count; first += panel) {
+            crop_height<S>(base, count, first, scratch);
+        }
+    }
+
+    template <class S>
+    void crop_widths(const Group& group, const Lines& next, const Scratch& scratch) const noexcept {
+        S* base = static_cast<S*>(plan_.to.data) + group.offset(plan_.to);
+        const std::int64_t count = plan_.interleaved_out ? rows_.n_out : group.planes * rows_.n_out;
+        const std::int64_t panels = (count + panel - 1) / panel;
+        for (std::int64_t i = 0; i < panels; ++i) {
+            if (plan_.interleaved_out) {
+                crop_width_interleaved(base, group, i * panel, next.share(i, panels), scratch);
+            } else {
+                crop_width(base, group, i * panel, next.share(i, panels), scratch);
             }
-        });
+        }
     }
 
     // One panel of columns of the image (plan_.source) to columns of the middle array.
@@ -119,9 +156,8 @@ private:
         }
         if (!rows_.identity) {
             T measured[panel];
-            const Ahead ahead = next_panel(base, source, count - first - present);
             AxisPanel<T>(rows_, scratch.axis)
-                .apply(x, {scratch.y, panel}, has_border() ? measured : nullptr, ahead);
+                .apply(x, {scratch.y, panel}, has_border() ? measured : nullptr, {});
             if (has_border()) {
                 for (int c = 0; c < present; ++c) {
                     scratch.lines[plan_.line()[first + c]] = measured[c];
@@ -131,18 +167,6 @@ private:
         }
         write_columns<T, T>(x, rows_.n_out, {plan_.middle() + first, present}, present,
                             scratch.middle, 1);
-    }
-
-    // The part of the next panel that lies beside this one, if anything follows.
-    template <class S>
-    Ahead next_panel(const S* base, const Columns& source, std::int64_t left) const noexcept {
-        if (left <= 0 || source.run(0) < panel) {
-            return {};
-        }
-        const std::int64_t columns = left < panel ? left : panel;
-        const auto bytes = static_cast<std::int64_t>(sizeof(S));
-        return {reinterpret_cast<const char*>(base + source.offset[panel]),
-                plan_.from.row_stride * bytes, plan_.from.height, columns * bytes};
     }
 
     // measure_H^T x measure_W of each plane.
@@ -159,7 +183,7 @@ private:
 
     // One panel of columns (plane, p) of the middle array to rows p of the result.
     template <class S>
-    void crop_width(S* base, const Group& group, std::int64_t first,
+    void crop_width(S* base, const Group& group, std::int64_t first, const Lines& next,
                     const Scratch& scratch) const noexcept {
         const std::int64_t left = group.planes * rows_.n_out - first;
         const int present = left < panel ? static_cast<int>(left) : panel;
@@ -174,7 +198,7 @@ private:
             c = end;
         }
         const PanelRows<T> y{scratch.y, panel};
-        crop_panel(scratch.middle + first, finish, y, scratch);
+        crop_panel(scratch.middle + first, finish, y, next, scratch);
         const int whole = stored_whole(left, present, columns_.n_out);
         write_columns<T, S>({y.data, y.stride}, columns_.n_out, {plan_.target() + first, present},
                             whole, base, plan_.to.column_stride);
@@ -183,7 +207,7 @@ private:
     // Columns are the rows p.. of the result, rows are (q, plane): what belongs to one row of
     // the result is written at once.
     template <class S>
-    void crop_width_interleaved(S* base, const Group& group, std::int64_t first,
+    void crop_width_interleaved(S* base, const Group& group, std::int64_t first, const Lines& next,
                                 const Scratch& scratch) const noexcept {
         const std::int64_t left = rows_.n_out - first;
         const int present = left < panel ? static_cast<int>(left) : panel;
@@ -197,7 +221,8 @@ private:
             }
             const PanelRows<T> y{scratch.y + (together ? plane * panel : 0),
                                  together ? panel * group.planes : panel};
-            crop_panel(scratch.middle + plane * rows_.n_out + first, finish, y, scratch);
+            crop_panel(scratch.middle + plane * rows_.n_out + first, finish, y,
+                       next.share(plane, group.planes), scratch);
             if (!together) {
                 write_columns<T, S>({y.data, y.stride}, columns_.n_out, target, 0, base + plane,
                                     plan_.to.column_stride);
@@ -229,11 +254,11 @@ private:
         }
     }
 
-    void crop_panel(const T* middle, const Finish<T>& finish, PanelRows<T> y,
+    void crop_panel(const T* middle, const Finish<T>& finish, PanelRows<T> y, const Lines& next,
                     const Scratch& scratch) const noexcept {
         const PanelRows<const T> x{middle, plan_.middle_stride};
         if (!columns_.identity) {
-            AxisPanel<T>(columns_, scratch.axis).apply(x, y, nullptr, {});
+            AxisPanel<T>(columns_, scratch.axis).apply(x, y, nullptr, next);
         } else {
             for (std::int64_t w = 0; w < columns_.n_out; ++w) {
                 std::memcpy(y[w], x[w], panel * sizeof(T));

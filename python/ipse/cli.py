@@ -1,4 +1,4 @@
-"""The command line: `ipse run | list | info`.
+"""The command line: `ipse run | search-schedule | list | info`.
 
 Everything heavy is imported when it is needed, so that `ipse list` and `ipse --version` are quick
 and work without the training extra.
@@ -24,7 +24,8 @@ __all__ = ["main"]
 
 _BAD_USAGE = 2
 _FAILED = 1
-_COMMANDS = ("run", "list", "info")
+_COMMANDS = ("run", "search-schedule", "list", "info")
+_NO_SEARCH = ("sizes", "out", "checkpoint_seconds")  # settings of a run, not of a search
 _TRAIN_PACKAGES = {"torch", "sklearn", "matplotlib", "rich", "lightning_fabric"}
 
 
@@ -43,10 +44,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser()
     # What follows `run SLUG` is the method's own business: its flags come from its Config.
     split = 2 if arguments[:1] == ["run"] and arguments[1:2] != ["--help"] else len(arguments)
+    split = 1 if arguments[:1] == ["search-schedule"] else split
     options = parser.parse_args(arguments[:split])
     try:
         if options.command == "run":
             return _run(options.slug, arguments[split:])
+        if options.command == "search-schedule":
+            return _search_schedule(arguments[split:])
         return _list() if options.command == "list" else _info()
     except ModuleNotFoundError as error:
         if error.name is None or error.name.split(".")[0] not in _TRAIN_PACKAGES:
@@ -80,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Train, evaluate and report a method. Its flags: `ipse run METHOD --help`.",
     )
     run.add_argument("slug", metavar="METHOD", help="a name that `ipse list` shows")
+    commands.add_parser("search-schedule", help="find EfficientTrain's sizes", add_help=False)
     commands.add_parser("list", help="show all methods")
     commands.add_parser("info", help="show what a bug report needs")
     return parser
@@ -149,6 +154,31 @@ def _run(slug: str, arguments: list[str]) -> int:
     return 0
 
 
+def _search_schedule(arguments: list[str]) -> int:
+    from ipse.data import DataError
+    from ipse.methods.schedule_search import ScheduleSearchConfig, search_schedule
+    from ipse.training import ConfigError
+
+    about = (
+        "Find EfficientTrain's sizes: the cheapest as accurate, or (et++) the best for the cost."
+    )
+    parser = _config_parser("ipse search-schedule", about, ScheduleSearchConfig, _NO_SEARCH)
+    given = vars(_parse_known(parser, arguments))
+    try:
+        config = ScheduleSearchConfig.create(**given)
+        found = search_schedule(config, lambda line: print(line, flush=True))
+    except ConfigError as error:
+        return _complain(str(error), _BAD_USAGE)
+    except (DataError, OSError) as error:
+        return _complain(str(error), _FAILED)
+    except KeyboardInterrupt:
+        return _complain("stopped; the same command goes on from its --memory file", 130)
+    sizes = ",".join(map(str, found.sizes))
+    print(f"accuracy {found.accuracy:.2f} %, at the full size throughout {found.baseline:.2f} %")
+    print(f"use it with: ipse run efficienttrain --data {config.data} --sizes {sizes}")
+    return 0
+
+
 def _start(method: type[Method[Any]], given: dict[str, Any]) -> Result:
     from ipse.training import start_run
     from ipse.training.progress import for_stream
@@ -180,15 +210,29 @@ def _resume(method: type[Method[Any]], folder: str, given: dict[str, Any]) -> Re
 
 def _parse_run(method: type[Method[Any]], arguments: list[str]) -> argparse.Namespace:
     """Only the flags that were given: the rest is filled in by presets or the stored run."""
+    about = f"{method.title}. {method.about}"
+    parser = _config_parser(f"ipse run {method.Config.slug}", about, method.Config)
+    parser.add_argument("--resume", metavar="RUN", help="continue the run in this folder")
+    return _parse_known(parser, arguments)
+
+
+def _config_parser(
+    prog: str, description: str, config: type[RunConfig], without: Sequence[str] = ()
+) -> _Parser:
+    """One flag for each setting; a flag that is not given leaves no trace."""
     parser = _Parser(
-        prog=f"ipse run {method.Config.slug}",
-        description=f"{method.title}. {method.about}",
+        prog=prog,
+        description=description,
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,
     )
-    parser.add_argument("--resume", metavar="RUN", help="continue the run in this folder")
-    for field in dataclasses.fields(method.Config):
-        _add_flag(parser, method.Config, field)
+    for field in dataclasses.fields(config):
+        if field.name not in without:
+            _add_flag(parser, config, field)
+    return parser
+
+
+def _parse_known(parser: _Parser, arguments: list[str]) -> argparse.Namespace:
     options, unknown = parser.parse_known_args(arguments)
     if unknown:
         known = [flag for action in parser._actions for flag in action.option_strings]
