@@ -113,8 +113,8 @@ def same_view_loss(z1: Tensor, z2: Tensor, temperature: float) -> Tensor:
     return torch.cat(losses).mean()
 
 
-# Both views pass the networks together: a BatchNorm that saw one view, which is one style, would
-# take the style away in training and not in evaluation (docs/claims.md).
+# Both views pass the networks together, as in the paper of SimCLR: a BatchNorm that saw one view,
+# which is one style, would take the style away in training and not in evaluation.
 
 
 class _StyledSimCLR(SimCLR):
