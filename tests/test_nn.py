@@ -78,6 +78,7 @@ def test_prototypes_message(
 
 
 def test_weight_norm_is_that_of_torch() -> None:
+    torch.manual_seed(0)
     mine = WeightNormLinear(8, 5, learn_length=True, normalize_input=False)
     theirs = nn.utils.parametrizations.weight_norm(nn.Linear(8, 5, bias=False))
     with torch.no_grad():

@@ -404,6 +404,20 @@ def test_loop_sees_every_sample_at_most_once_an_epoch(tmp_path: Path, data: Imag
     assert rows[0]["learning_rate.main"] == pytest.approx(0.05)
 
 
+def test_loop_does_the_steps_that_a_method_is_built_for(tmp_path: Path, data: ImageData) -> None:
+    """Thirteen steps of five an epoch, though three epochs are configured as ever."""
+    config = LineConfig.create(batch_size=8, device="cpu")
+    method = Line(config, data, total_steps=13)
+    assert (method.total_steps, method.epochs) == (13, 3)
+    assert (Line(config, data).total_steps, Line(config, data).epochs) == (15, 3)
+    loop = Loop(method, data, launcher(config))
+    folder = new_folder(tmp_path / "run", loop)
+    with StopSignal() as stop:
+        loop.run(folder, stop, SilentProgress())
+    assert loop.step == 13
+    assert [row["epoch"] for row in folder.metrics()] == [1] * 5 + [2] * 5 + [3] * 3
+
+
 def test_loop_ignores_the_default_generators(tmp_path: Path, data: ImageData) -> None:
     torch.manual_seed(1)
     first = new_loop(data)

@@ -1,6 +1,6 @@
 """Does BSS do what its paper claims? Fashion-MNIST under coloured light, some CPU minutes.
 
-    python bench/claims/batch-styles-standardization.py [--epochs 6] [--seeds 3] [--out bss.json]
+    python bench/claims/batch-styles-standardization.py [--epochs 4] [--seeds 3] [--out bss.json]
 
 Three domains to learn from, 2000 images each, and a fourth, under another light, that is only
 tested on. SimCLR on three kinds of views, everything else alike: styles left alone (none), every
@@ -104,7 +104,7 @@ def claims_of(runs: dict[str, list[dict[str, float]]]) -> list[Claim]:
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Check the claims of the BSS paper.")
     parser.add_argument("--root", help="folder with Fashion-MNIST's idx files")
-    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--negatives", default="same_view", choices=("same_view", "all"))
     parser.add_argument("--jitter", default="batch", choices=("batch", "image"))

@@ -11,4 +11,5 @@ PYBIND11_MODULE(_core, module) {
     ipse::bindings::register_prototypes(module);
     ipse::bindings::register_styles(module);
     ipse::bindings::register_scattering(module);
+    ipse::bindings::register_tree(module);
 }

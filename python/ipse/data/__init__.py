@@ -11,6 +11,11 @@ from ipse.data.domains import DomainData, styled_domains
 from ipse.data.fashion_mnist import load_fashion_mnist
 from ipse.data.idx import read_idx
 from ipse.data.pretexts import jigsaw_permutations, jigsaw_tiles, quarter_turns
+from ipse.data.rand_augment import (
+    RAND_AUGMENT_OPERATIONS,
+    RandAugment,
+    rand_augment_operation,
+)
 from ipse.data.styled_views import StyledViews
 from ipse.data.surgery import load_surgery
 from ipse.data.textures import textures
@@ -21,6 +26,7 @@ from ipse.data.views import ViewDistribution, batch_jitter, random_view
 __all__ = [
     "DATASETS",
     "GENERIC_VIEWS",
+    "RAND_AUGMENT_OPERATIONS",
     "VIEW_RECIPES",
     "Batch",
     "DataError",
@@ -28,6 +34,7 @@ __all__ = [
     "ImageData",
     "LeakageWarning",
     "OneClusterPerBatchSampler",
+    "RandAugment",
     "StyledViews",
     "VideoData",
     "ViewDistribution",
@@ -40,6 +47,7 @@ __all__ = [
     "load_fashion_mnist",
     "load_surgery",
     "quarter_turns",
+    "rand_augment_operation",
     "random_view",
     "read_idx",
     "spaced_order",

@@ -20,7 +20,7 @@ __all__ = ["DomainData", "styled_domains"]
 
 _SEED = 2303
 _BACKGROUND = 0.25  # brightness of black, so that the light shows there, too
-_SPREAD = 0.04  # deviation of tint and ramp within a domain
+_SPREAD = 0.12  # deviation of tint and ramp within a domain
 
 
 class _Light(NamedTuple):

@@ -64,7 +64,7 @@ class BSSConfig(TwoViewConfig):
     epochs: int = option(100, "passes over the training samples", minimum=1)
     batch_size: int = option(128, "samples per step", minimum=2)
     loss: str = option("simclr", "which method's loss", choices=("simclr", "swav"))
-    temperature: float = option(0.5, "divides the similarities of simclr's loss", minimum=1e-3)
+    temperature: float = option(0.2, "divides the similarities of simclr's loss", minimum=1e-3)
     negatives: str = option(
         "same_view",
         "what simclr's loss pushes away: images of the same view, that is style, or of all views",
@@ -113,6 +113,10 @@ def same_view_loss(z1: Tensor, z2: Tensor, temperature: float) -> Tensor:
     return torch.cat(losses).mean()
 
 
+# Both views pass the networks together, as in the paper of SimCLR: a BatchNorm that saw one view,
+# which is one style, would take the style away in training and not in evaluation.
+
+
 class _StyledSimCLR(SimCLR):
     """SimCLR on styled views, its negatives of one style where they are to be."""
 
@@ -120,15 +124,14 @@ class _StyledSimCLR(SimCLR):
     within_view: bool
 
     def step(self, batch: Batch, generator: torch.Generator) -> Mapping[str, Tensor]:
-        if not self.within_view:
-            return super().step(batch, generator)
-        view1, view2 = self.two_views(batch.images, generator)
-        loss = same_view_loss(self.embed(view1), self.embed(view2), self.config.temperature)
+        views = torch.cat([self.styled(batch.images, generator) for _ in range(2)])
+        z1, z2 = self.embed(views).chunk(2)
+        if self.within_view:
+            loss = same_view_loss(z1, z2, self.config.temperature)
+        else:
+            loss = self.loss(z1, z2)
         self.minimise(loss)
         return {"loss": loss.detach()}
-
-    def two_views(self, images: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        return self.styled(images, generator), self.styled(images, generator)
 
 
 class _StyledSwAV(SwAV):
@@ -136,8 +139,14 @@ class _StyledSwAV(SwAV):
 
     styled: StyledViews
 
-    def two_views(self, images: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        return self.styled(images, generator), self.styled(images, generator)
+    def step(self, batch: Batch, generator: torch.Generator) -> Mapping[str, Tensor]:
+        views = torch.cat([self.styled(batch.images, generator) for _ in range(2)])
+        # At first the features are noise, and prototypes that follow them would all meet.
+        self.prototypes.requires_grad_(self.steps_done >= self.config.frozen * self.total_steps)
+        loss = self.loss(self.scores(views).chunk(2), []).squeeze()
+        self.minimise(loss)
+        self.prototypes.normalize()
+        return {"loss": loss.detach()}
 
 
 class BatchStylesStandardization(Method[BSSConfig]):
