@@ -67,6 +67,7 @@ bench: setup
 	$(BIN)/python -m bench.kmeans
 	$(BIN)/python -m bench.neighbours
 	$(BIN)/python -m bench.topk_similarity
+	$(BIN)/python -m bench.tree
 
 claims: setup
 	status=0; for claim in bench/claims/*.py; do $(BIN)/python $$claim || status=1; done; exit $$status
