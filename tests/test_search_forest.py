@@ -173,7 +173,7 @@ def test_root_noise_is_a_mixture_keyed_by_the_tree() -> None:
         ([[0], [0.0]], {"num_children": [1], "rewards": [np.inf]}, "rewards must be finite"),
         ([[0], [1e30]], {"num_children": [1]}, "values must be from -1e+18 to 1e+18, got 1e+30"),
         ([[0], [0.0]], {"num_children": [2**25]}, "num_children must be at most 2^24"),
-        ([[0], [0.0]], {"num_children": [1], "discounts": [1.5]}, "discounts must be from -1 to 1, got 1.5"),
+        ([[0], [0.0]], {"num_children": [1], "discounts": [1.5]}, "discounts must be from -1 to 1"),
         ([[0], [0.0]], {"num_children": [1], "child_values": [np.nan]}, "child_values must be"),
         ([[0], [0.0]], {"num_children": [1], "rollouts": [np.inf]}, "rollouts must be finite"),
         ([[0], [0.0]], {"priors": [[1.0]], "logits": [[0.0]]}, "must not both be given"),
