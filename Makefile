@@ -73,6 +73,7 @@ bench: setup
 	$(BIN)/python -m bench.crops
 	$(BIN)/python -m bench.styles
 	$(BIN)/python -m bench.scattering2d
+	$(BIN)/python -m bench.tree
 
 claims: setup
 	status=0; for claim in bench/claims/*.py; do $(BIN)/python $$claim || status=1; done; exit $$status

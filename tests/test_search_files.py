@@ -1,5 +1,8 @@
 """A forest in a file: resumable in the middle, refused when damaged."""
 
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +51,46 @@ def test_a_resumed_search_ends_like_an_uninterrupted_one(
     for tree in range(3):
         for name, array in forest.arrays(tree).items():
             np.testing.assert_array_equal(array, resumed.arrays(tree)[name], err_msg=name)
+
+
+SEARCHES_AND_SAVES = """
+import sys
+from ipse.search import SearchForest, save_forest
+from tests.tree_cases import hashed, search
+from tests.test_search_files import RULES
+forest = SearchForest(1, RULES[0])
+evaluate = hashed(7, RULES[0], ends=False)
+book = None
+for simulations in range(1, 10_000):
+    book = search(forest, lambda _, path: evaluate(path), simulations, 1, book)
+    save_forest(forest, sys.argv[1])
+"""
+
+
+def test_a_search_killed_at_any_moment_goes_on_from_its_last_save(tmp_path: Path) -> None:
+    path = tmp_path / "forest.npz"
+    command = [sys.executable, "-c", SEARCHES_AND_SAVES, str(path)]
+    process = subprocess.Popen(command, cwd=Path(__file__).parent.parent)
+    try:
+        for _ in range(600):
+            time.sleep(0.1)
+            if path.exists() and load_forest(path).counters().simulations[0] > 20:
+                break
+    finally:
+        process.kill()
+        process.wait()
+    resumed = load_forest(path)
+    begun = int(resumed.counters().simulations[0])
+    assert begun > 20
+    book = PathBook(1)
+    for parent, action in zip(*(resumed.arrays(0)[n] for n in ("parent", "action")), strict=True):
+        book.paths[0].append(() if parent < 0 else (*book.paths[0][parent], int(action)))
+    whole = SearchForest(1, RULES[0])
+    for forest, known in ((resumed, book), (whole, None)):
+        evaluate = hashed(7, RULES[0], ends=False)
+        search(forest, lambda _, path, e=evaluate: e(path), begun + 30, 1, known)
+    for name, array in whole.arrays(0).items():
+        np.testing.assert_array_equal(array, resumed.arrays(0)[name], err_msg=name)
 
 
 def test_a_new_forest_can_be_saved(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Ask, tell, cancel and advance: tickets, errors, bounds."""
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -170,6 +171,9 @@ def test_root_noise_is_a_mixture_keyed_by_the_tree() -> None:
         ([[0], [0.0]], {"num_children": [2], "mask": [False, False]}, "every action is masked"),
         ([[0], [0.0]], {"num_children": [2], "mask": [True]}, "mask must have 2 entries, got 1"),
         ([[0], [0.0]], {"num_children": [1], "rewards": [np.inf]}, "rewards must be finite"),
+        ([[0], [1e30]], {"num_children": [1]}, "values must be from -1e+18 to 1e+18, got 1e+30"),
+        ([[0], [0.0]], {"num_children": [2**25]}, "num_children must be at most 2^24"),
+        ([[0], [0.0]], {"num_children": [1], "discounts": [1.5]}, "discounts must be from -1 to 1"),
         ([[0], [0.0]], {"num_children": [1], "child_values": [np.nan]}, "child_values must be"),
         ([[0], [0.0]], {"num_children": [1], "rollouts": [np.inf]}, "rollouts must be finite"),
         ([[0], [0.0]], {"priors": [[1.0]], "logits": [[0.0]]}, "must not both be given"),
@@ -200,6 +204,7 @@ def test_wrong_tells_are_refused_and_change_nothing(
         ({"discount": float("nan")}, "discount must be from -1.0 to 1.0, got nan"),
         ({"dirichlet_fraction": 1.5}, "dirichlet_fraction must be from 0.0 to 1.0"),
         ({"max_nodes": 0}, "max_nodes must be from 1 to"),
+        ({"smallest_range": 0.0}, "smallest_range must be above 0 where siblings normalise"),
         ({"num_considered": "many"}, "num_considered must be a number of its type"),
     ],
 )
@@ -223,6 +228,36 @@ def test_other_wrong_calls_are_refused() -> None:
     ]:
         with pytest.raises(ValueError, match=re.escape(message)):
             call()
+
+
+def test_nothing_may_be_told_at_once() -> None:
+    forest = started(1)
+    nothing = np.zeros(0, np.int64)
+    assert forest.tell(nothing, [], num_children=[]) == 0
+    assert forest.tell(nothing, [], priors=np.zeros((0, 3), np.float32)) == 0
+    forest.cancel(nothing)
+
+
+def test_threads_of_python_may_share_a_forest() -> None:
+    forest = started(8, actions=6)
+
+    def work() -> None:
+        while len((leaves := forest.ask(2, limit=300)).ticket):
+            forest.tell(
+                leaves.ticket,
+                np.zeros(len(leaves.ticket)),
+                num_children=np.full(len(leaves.ticket), 6),
+            )
+            forest.counters()
+            forest.root()
+            forest.arrays(0)
+
+    with ThreadPoolExecutor(4) as pool:
+        for done in [pool.submit(work) for _ in range(4)]:
+            done.result()
+    work()  # a thread gives up where all leaves are in the hands of others
+    assert forest.counters().simulations.tolist() == [300] * 8
+    assert (forest.root().visits.sum(axis=1) == 300).all()
 
 
 def test_mcts_star_by_hand() -> None:

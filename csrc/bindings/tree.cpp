@@ -10,6 +10,7 @@
 #include "bindings/arrays.h"
 #include "bindings/register.h"
 #include "bindings/tree_evaluations.h"
+#include "bindings/tree_lock.h"
 #include "bindings/tree_rules.h"
 #include "bindings/tree_state.h"
 #include "tree/process_rewards.h"
@@ -45,6 +46,7 @@ void require_tree(const char* name, const SearchForest& forest, std::int64_t ind
 }
 
 py::tuple select(SearchForest& forest, std::int32_t width, std::int64_t limit, int num_threads) {
+    const Held held(forest);
     constexpr const char* name = "forest.select";
     if (width < 1 || width > 4096) {
         value_error(name, "width must be from 1 to 4096, got " + std::to_string(width));
@@ -77,6 +79,7 @@ py::tuple select(SearchForest& forest, std::int32_t width, std::int64_t limit, i
 }
 
 void cancel(SearchForest& forest, const Tickets& tickets) {
+    const Held held(forest);
     constexpr const char* name = "forest.cancel";
     for (py::ssize_t index = 0; index < tickets.size(); ++index) {
         const std::int64_t ticket = tickets.data()[index];
@@ -92,6 +95,7 @@ void cancel(SearchForest& forest, const Tickets& tickets) {
 }
 
 py::array_t<std::int32_t> reroot(SearchForest& forest, std::int64_t index, std::int32_t action) {
+    const Held held(forest);
     constexpr const char* name = "forest.reroot";
     require_tree(name, forest, index, true);
     const SearchTree& tree = forest.tree(index);
@@ -111,6 +115,7 @@ py::array_t<std::int32_t> reroot(SearchForest& forest, std::int64_t index, std::
 }
 
 void set_root_gumbel(SearchForest& forest, std::int64_t index, const Floats& gumbel) {
+    const Held held(forest);
     constexpr const char* name = "forest.set_root_gumbel";
     require_tree(name, forest, index, false);
     SearchTree& tree = forest.tree(index);
@@ -121,6 +126,7 @@ void set_root_gumbel(SearchForest& forest, std::int64_t index, const Floats& gum
 }
 
 py::tuple root_gumbel(SearchForest& forest, std::int64_t index) {
+    const Held held(forest);
     constexpr const char* name = "forest.root_gumbel";
     require_tree(name, forest, index, true);
     if (forest.rules().selection != tree::Selection::gumbel) {
@@ -136,6 +142,7 @@ py::tuple root_gumbel(SearchForest& forest, std::int64_t index) {
 }
 
 void set_keys(SearchForest& forest, const Tickets& keys) {
+    const Held held(forest);
     if (keys.size() != static_cast<py::ssize_t>(forest.trees().size())) {
         value_error("forest.set_keys", "keys must have one entry for each of the " +
                                            std::to_string(forest.trees().size()) + " trees, got " +
@@ -144,6 +151,11 @@ void set_keys(SearchForest& forest, const Tickets& keys) {
     for (py::ssize_t index = 0; index < keys.size(); ++index) {
         forest.tree(index).key = static_cast<std::uint64_t>(keys.data()[index]);
     }
+}
+
+std::size_t memory_bytes(SearchForest& forest) {
+    const Held held(forest);
+    return forest.bytes();
 }
 
 py::tuple process_rewards(const Tickets& parents, const Flags& ended, const Flags& correct) {
@@ -195,7 +207,7 @@ void register_tree(py::module_& module) {
         .def("counters", &counters, "simulations, collisions, nodes, edges and pending of trees.")
         .def("arrays", &tree_arrays, py::arg("tree"), "All of one tree as arrays.")
         .def("restore", &restore_tree, py::arg("tree"), py::arg("arrays"))
-        .def("memory_bytes", &SearchForest::bytes);
+        .def("memory_bytes", &memory_bytes);
     module.def("process_rewards", &process_rewards, py::arg("parents"), py::arg("ended"),
                py::arg("correct"), "distances + 1 (0 unknown), hits and quality values (N,).");
 }

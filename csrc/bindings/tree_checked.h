@@ -29,7 +29,7 @@ struct Checked {
 };
 
 inline std::string number_text(double value) {
-    return std::string(py::str(py::float_(value)));
+    return py::str("{:.6g}").format(value).cast<std::string>();
 }
 
 // A C-contiguous vector of `length`, converted where need be; null for None.

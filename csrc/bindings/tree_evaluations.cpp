@@ -6,6 +6,7 @@
 
 #include "bindings/arrays.h"
 #include "bindings/tree_checked.h"
+#include "bindings/tree_lock.h"
 
 namespace ipse::bindings {
 namespace {
@@ -36,13 +37,22 @@ void take_tickets(Checked& checked, const tree::SearchForest& forest, const py::
     }
 }
 
+// Sums of so many such values stay far from the ends of float32.
+constexpr float largest_value = 1e18F;
+constexpr std::int32_t most_children = 1 << 24;
+
 const float* finite_vector(Checked& checked, const char* argument, const py::object& given,
-                           bool nan_allowed = false) {
+                           float largest = largest_value, bool nan_allowed = false) {
     const std::int64_t count = checked.evaluations.count;
     const float* values = vector_of<float>(checked, argument, given, count);
     for (std::int64_t index = 0; values != nullptr && index < count; ++index) {
-        if (!std::isfinite(values[index]) && !(nan_allowed && std::isnan(values[index]))) {
-            value_error(checked.name, std::string(argument) + " must be finite, got " +
+        const bool inside = std::fabs(values[index]) <= largest;
+        if (!inside && !(nan_allowed && std::isnan(values[index]))) {
+            const std::string allowed =
+                std::isfinite(values[index])
+                    ? "from -" + number_text(largest) + " to " + number_text(largest)
+                    : "finite";
+            value_error(checked.name, std::string(argument) + " must be " + allowed + ", got " +
                                           number_text(values[index]) + checked.at(index));
         }
     }
@@ -51,7 +61,8 @@ const float* finite_vector(Checked& checked, const char* argument, const py::obj
 
 void take_values(Checked& checked, const py::array& values, const py::object& rollouts) {
     checked.evaluations.values = finite_vector(checked, "values", values);
-    checked.evaluations.rollouts = finite_vector(checked, "rollouts", rollouts, true);
+    checked.evaluations.rollouts =
+        finite_vector(checked, "rollouts", rollouts, largest_value, true);
 }
 
 // The number of children of every leaf, from num_children or the width of the priors.
@@ -80,6 +91,10 @@ void take_counts(Checked& checked, const py::dict& children, const py::object& p
                             ? "priors or num_children must be given" + checked.at(index)
                             : "num_children must be at least 0, got " + std::to_string(own) +
                                   checked.at(index));
+        }
+        if (own > most_children) {
+            value_error(checked.name, "num_children must be at most 2^24, got " +
+                                          std::to_string(own) + checked.at(index));
         }
         checked.offsets[static_cast<std::size_t>(index)] = checked.edges;
         checked.counts[static_cast<std::size_t>(index)] =
@@ -123,7 +138,7 @@ void take_children(Checked& checked, const tree::SearchForest& forest, const py:
         vector_of<std::int32_t>(checked, "to_play", item(children, "to_play"), count);
     checked.evaluations.rewards = finite_vector(checked, "rewards", item(children, "rewards"));
     checked.evaluations.discounts =
-        finite_vector(checked, "discounts", item(children, "discounts"));
+        finite_vector(checked, "discounts", item(children, "discounts"), 1.0F);
     const py::object logits = item(children, "logits");
     const py::object priors = item(children, "priors");
     if (!logits.is_none() && !priors.is_none()) {
@@ -137,7 +152,7 @@ void take_children(Checked& checked, const tree::SearchForest& forest, const py:
         vector_of<float>(checked, "child_values", item(children, "child_values"), checked.edges);
     for (std::int64_t edge = 0; checked.evaluations.child_values != nullptr && edge < checked.edges;
          ++edge) {
-        if (!std::isfinite(checked.evaluations.child_values[edge])) {
+        if (!(std::fabs(checked.evaluations.child_values[edge]) <= largest_value)) {
             value_error(checked.name, "child_values must be finite, got " +
                                           number_text(checked.evaluations.child_values[edge]) +
                                           " at entry " + std::to_string(edge));
@@ -156,6 +171,7 @@ std::int64_t accept(tree::SearchForest& forest, const Checked& checked, int num_
 
 std::int64_t tell_leaves(tree::SearchForest& forest, const py::array& tickets,
                          const py::array& values, const py::dict& children, int num_threads) {
+    const Held held(forest);
     Checked checked;
     checked.name = "forest.tell";
     take_tickets(checked, forest, tickets, false);
@@ -166,6 +182,7 @@ std::int64_t tell_leaves(tree::SearchForest& forest, const py::array& tickets,
 
 std::int64_t expand_leaves(tree::SearchForest& forest, const py::array& tickets,
                            const py::dict& children, int num_threads) {
+    const Held held(forest);
     Checked checked;
     checked.name = "forest.expand";
     take_tickets(checked, forest, tickets, false);
@@ -175,6 +192,7 @@ std::int64_t expand_leaves(tree::SearchForest& forest, const py::array& tickets,
 
 std::int64_t back_up_leaves(tree::SearchForest& forest, const py::array& tickets,
                             const py::array& values, const py::object& rollouts, int num_threads) {
+    const Held held(forest);
     Checked checked;
     checked.name = "forest.backup";
     take_tickets(checked, forest, tickets, true);

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "bindings/arrays.h"
+#include "bindings/tree_lock.h"
 #include "bindings/tree_state.h"
 
 namespace ipse::bindings {
@@ -172,6 +173,7 @@ void read_counters(const py::dict& arrays, SearchTree& tree) {
 }  // namespace
 
 void restore_tree(tree::SearchForest& forest, std::int64_t index, const py::dict& arrays) {
+    const Held held(forest);
     const auto count = static_cast<std::int64_t>(forest.trees().size());
     if (index < 0 || index >= count) {
         value_error("forest.restore", "tree must be from 0 to " + std::to_string(count - 1) +

@@ -134,6 +134,9 @@ tree::Rules search_rules(const py::dict& given) {
     settings.count("max_nodes", rules.max_nodes, 1, most - 1);
     settings.take("seed", rules.seed);
     settings.finish();
+    if (rules.normalisation == tree::Normalisation::siblings && !(rules.smallest_range > 0.0F)) {
+        value_error(name, "smallest_range must be above 0 where siblings normalise, got 0.0");
+    }
     return rules;
 }
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "bindings/arrays.h"
+#include "bindings/tree_lock.h"
 
 namespace ipse::bindings {
 namespace {
@@ -40,7 +41,8 @@ py::array_t<T> edge_column(const SearchTree& tree, T* EdgeBlock::* field) {
 
 }  // namespace
 
-py::dict root_statistics(const tree::SearchForest& forest) {
+py::dict root_statistics(tree::SearchForest& forest) {
+    const Held held(forest);
     std::int32_t width = 0;
     for (const SearchTree& tree : forest.trees()) {
         width = std::max(width, tree.empty() ? 0 : tree.hot[0].num_children);
@@ -79,7 +81,8 @@ py::dict root_statistics(const tree::SearchForest& forest) {
     return result;
 }
 
-py::array counters(const tree::SearchForest& forest) {
+py::array counters(tree::SearchForest& forest) {
+    const Held held(forest);
     const auto count = static_cast<py::ssize_t>(forest.trees().size());
     py::array_t<std::int64_t> result({py::ssize_t{5}, count});
     for (py::ssize_t index = 0; index < count; ++index) {
@@ -95,6 +98,7 @@ py::array counters(const tree::SearchForest& forest) {
 }
 
 py::dict tree_arrays(tree::SearchForest& forest, std::int64_t index) {
+    const Held held(forest);
     const auto count = static_cast<std::int64_t>(forest.trees().size());
     if (index < 0 || index >= count) {
         value_error("forest.arrays", "tree must be from 0 to " + std::to_string(count - 1) +

@@ -10,8 +10,8 @@
 
 namespace ipse::bindings {
 
-pybind11::dict root_statistics(const tree::SearchForest& forest);
-pybind11::array counters(const tree::SearchForest& forest);
+pybind11::dict root_statistics(tree::SearchForest& forest);
+pybind11::array counters(tree::SearchForest& forest);
 pybind11::dict tree_arrays(tree::SearchForest& forest, std::int64_t index);
 
 // Fills a tree from what tree_arrays gave; ValueError where the arrays make no tree.

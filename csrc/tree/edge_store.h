@@ -24,6 +24,7 @@ struct EdgeBlock {
 };
 
 constexpr std::int64_t first_nodes = 8;  // room that a tree begins with
+constexpr std::int64_t small = 512;      // edges of a first node to which that applies
 
 class EdgeStore {
 public:
@@ -60,7 +61,8 @@ public:
         }
         // The first block makes room for some more of its kind.
         const std::int64_t capacity =
-            capacity_ == 0 ? first_nodes * extra : std::max(needed, capacity_ + capacity_ / 2);
+            std::max(needed, capacity_ == 0 && extra < small ? first_nodes * extra
+                                                             : capacity_ + capacity_ / 2);
         std::unique_ptr<std::byte[]> grown(new std::byte[bytes_of(capacity)]);
         if (size_ > 0) {
             std::memcpy(grown.get(), bytes_.get(),

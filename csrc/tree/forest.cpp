@@ -166,7 +166,7 @@ void SearchForest::make_room_for(const Evaluations& evaluations,
             edges += children;
             note_width(children);
         }
-        make_room_for_nodes(trees_[owner], end - begin, edges);
+        make_room_for_nodes(guide_.rules, trees_[owner], end - begin, edges);
         begin = end;
     }
 }

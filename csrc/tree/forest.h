@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <mutex>
 #include <vector>
 
 #include "tree/search_tree.h"
@@ -56,6 +57,9 @@ class SearchForest {
 public:
     SearchForest(std::int64_t num_trees, const Rules& rules);
 
+    // For callers with several threads; no function here takes it.
+    std::mutex& mutex() noexcept { return mutex_; }
+
     const Rules& rules() const noexcept { return guide_.rules; }
     const std::vector<SearchTree>& trees() const noexcept { return trees_; }
     SearchTree& tree(std::int64_t index) noexcept {
@@ -95,6 +99,7 @@ private:
     void accept_one(const Evaluations& evaluations, std::int64_t index) noexcept;
     std::vector<std::vector<float>>& scratch_for(int threads);
 
+    std::mutex mutex_;
     Guide guide_;
     std::vector<SearchTree> trees_;
     std::vector<SelectedLeaf> selected_;

@@ -12,6 +12,9 @@
 namespace ipse::tree {
 namespace {
 
+constexpr std::int64_t most_reserved_nodes = 4096;
+constexpr std::int64_t most_reserved_edges = 1 << 18;
+
 // Groups of four lanes may read up to three counts past the last edge.
 std::size_t counts_for(std::int64_t edges) noexcept {
     return static_cast<std::size_t>(edges + lanes);
@@ -76,7 +79,15 @@ void make_room_for_leaves(SearchTree& tree, std::int32_t width) {
     }
 }
 
-void make_room_for_nodes(SearchTree& tree, std::size_t nodes, std::int64_t edges) {
+void make_room_for_nodes(const Rules& rules, SearchTree& tree, std::size_t nodes,
+                         std::int64_t edges) {
+    if (tree.empty() && rules.max_nodes <= most_reserved_nodes &&
+        edges * rules.max_nodes <= most_reserved_edges) {
+        // A small tree that may not outgrow its bound: room for all of it, never copied.
+        tree.hot.reserve(static_cast<std::size_t>(rules.max_nodes));
+        tree.cold.reserve(static_cast<std::size_t>(rules.max_nodes));
+        tree.edges.reserve(edges * rules.max_nodes);
+    }
     make_room(tree.hot, nodes);
     make_room(tree.cold, nodes);
     tree.edges.reserve(edges);

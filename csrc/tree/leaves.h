@@ -16,7 +16,8 @@ constexpr std::int64_t most_pending = 65535;  // in-flight counts have 16 bits
 // Memory for `width` more leaves, or for nodes with so many edges in all; both may throw and
 // change nothing that is seen from outside.
 void make_room_for_leaves(SearchTree& tree, std::int32_t width);
-void make_room_for_nodes(SearchTree& tree, std::size_t nodes, std::int64_t edges);
+void make_room_for_nodes(const Rules& rules, SearchTree& tree, std::size_t nodes,
+                         std::int64_t edges);
 
 // Whether every node the rules allow exists or is pending.
 bool is_full(const Rules& rules, const SearchTree& tree) noexcept;

@@ -70,8 +70,10 @@ std::int32_t choose_interior(const Step& step, const float* sigmas, float* score
         scores[child] -= visits / (1.0F + static_cast<float>(total));
     }
     const float best = largest(scores, block.count);
-    const auto first =
-        static_cast<std::int32_t>(std::find(scores, scores + block.count, best) - scores);
+    const float* found = std::find(scores, scores + block.count, best);
+    // No score equals a NaN, which values out of every range could make.
+    const auto place = static_cast<std::int32_t>(found - scores);
+    const std::int32_t first = place < block.count ? place : 0;
     return break_tie(step, first, best, [&](std::int32_t child) { return scores[child]; });
 }
 
@@ -111,7 +113,7 @@ std::int32_t choose_root(const Step& step, const std::int32_t* halving, const fl
     const std::int32_t child =
         best_with_visits(step, scores, halving[row * rules.num_simulations + column]);
     // Counts off the schedule (a reused subtree, a cancelled leaf): the least visited.
-    return child >= 0 ? child : best_with_visits(step, scores, fewest);
+    return child >= 0 ? child : std::max(best_with_visits(step, scores, fewest), 0);
 }
 
 }  // namespace

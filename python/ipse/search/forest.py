@@ -59,7 +59,8 @@ class SearchForest:
     out leaves with a ticket each; ``tell`` takes what an evaluator says of them, in any order,
     in any grouping; ``cancel`` takes tickets back. A ticket that was told or cancelled is passed
     over when it is told again. Results depend neither on the number of threads nor on the other
-    trees: random numbers are keyed by seed, tree key, node and draw.
+    trees: random numbers are keyed by seed, tree key, node and draw. Threads of Python may share a
+    forest; their calls follow one another.
 
     Args:
         num_trees: B, at least 1.

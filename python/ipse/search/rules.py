@@ -34,7 +34,7 @@ class SearchRules:
         exploration, log_factor, first_visit_bonus: of UCT.
         num_considered, num_simulations: of sequential halving.
         c_visit, c_scale, rescale_values, mixed_value, gumbel_scale: of Gumbel MuZero.
-        dirichlet_alpha, dirichlet_fraction: noise mixed into the root's priors under PUCT or UCT.
+        dirichlet_alpha, dirichlet_fraction: noise mixed into the root's priors under PUCT.
         virtual_loss: taken from a child's (normalised) value times its share of visits in flight.
             0 only counts them. Under Gumbel visits in flight count as visits.
         rollout_weight: of a rollout's value in MCTS*.
