@@ -63,10 +63,16 @@ bench: setup
 	$(BIN)/python -m bench.barlow_twins
 	$(BIN)/python -m bench.mixed_barlow_twins
 	$(BIN)/python -m bench.vicreg
-	$(BIN)/python -m bench.clusters
-	$(BIN)/python -m bench.kmeans
-	$(BIN)/python -m bench.neighbours
+	$(BIN)/python -m bench.similarity
+	$(BIN)/python -m bench.soft_cross_entropy
+	$(BIN)/python -m bench.sinkhorn
 	$(BIN)/python -m bench.topk_similarity
+	$(BIN)/python -m bench.kmeans
+	$(BIN)/python -m bench.clusters
+	$(BIN)/python -m bench.neighbours
+	$(BIN)/python -m bench.crops
+	$(BIN)/python -m bench.styles
+	$(BIN)/python -m bench.scattering2d
 
 claims: setup
 	status=0; for claim in bench/claims/*.py; do $(BIN)/python $$claim || status=1; done; exit $$status

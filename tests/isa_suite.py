@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from ipse import _core
+from tests.crop_isa import crops
 from tests.cross_correlation_cases import (
     BARLOW_TWINS,
     SIDES,
@@ -23,6 +24,8 @@ from tests.cross_correlation_cases import (
 from tests.exp_isa import functions
 from tests.neighbours_isa import clusters, neighbours
 from tests.prototype_isa import codes, cross_entropies
+from tests.scattering_isa import scattering
+from tests.styles_isa import bands, styles
 
 # Below, at and above one panel of each level (4 to 32 columns), and several of them.
 SHAPES = [(2, 1), (5, 3), (25, 49), (67, 130)]
@@ -81,5 +84,10 @@ def products() -> dict[str, np.ndarray]:
 
 if __name__ == "__main__":
     functions()
+    results = (
+        losses() | products() | cross_entropies() | codes() | neighbours() | clusters() | crops()
+    )
     results = losses() | products() | cross_entropies() | codes() | neighbours() | clusters()
+    results |= bands() | styles()
+    results |= scattering()
     np.savez(sys.argv[1], isa=_core.build_info()["isa"], **results)

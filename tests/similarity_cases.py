@@ -149,7 +149,7 @@ SUMS = Case(
     True,
     _by_temperature,
     ("x", "y"),
-    lambda samples, _: (None, 3.0, True, "none", samples),
+    lambda samples, _: (None, 3.0, True, "none", samples, False),
     {"temperature": 0.3, "exclude": "none"},
 )
 OPERATORS = (NTXENT, DCL, INFO_NCE, CLIP, SIGLIP, SUMS)

@@ -149,8 +149,11 @@ GROUP_OF_FILE = {
     "siglip": ("similarity", "similarity"),
     "prototypes": ("prototypes", "similarity"),
     "neighbours": ("neighbours", "similarity"),
+    "scattering": ("scattering", "spectral"),
     "clusters": ("clusters", "similarity"),
     "crops": ("crops", "spectral"),
+    "bands": ("styles", "spectral"),
+    "styles": ("styles", "spectral"),
 }
 
 

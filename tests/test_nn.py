@@ -7,7 +7,8 @@ import torch
 from lightly.models.utils import update_momentum
 from torch import Tensor, nn
 
-from ipse.nn import Prototypes, WeightNormLinear, ema_update
+from ipse.functional import scattering2d
+from ipse.nn import Prototypes, Scattering2d, WeightNormLinear, ema_update
 
 
 def features(samples: int = 6, width: int = 8) -> Tensor:
@@ -77,6 +78,7 @@ def test_prototypes_message(
 
 
 def test_weight_norm_is_that_of_torch() -> None:
+    torch.manual_seed(0)
     mine = WeightNormLinear(8, 5, learn_length=True, normalize_input=False)
     theirs = nn.utils.parametrizations.weight_norm(nn.Linear(8, 5, bias=False))
     with torch.no_grad():
@@ -170,3 +172,26 @@ def test_ema_update_of_different_networks() -> None:
         ValueError, match=r"weight must have one shape in both, got \(2, 3\) and \(2, 4\)"
     ):
         ema_update(nn.Linear(3, 2), nn.Linear(4, 2), 0.9)
+
+
+# The scattering front end
+
+
+def test_scattering_layer_has_no_parameters_and_the_functions_values() -> None:
+    x = torch.randn(2, 3, 8, 12, generator=torch.Generator().manual_seed(1))
+    layer = Scattering2d(scales=2, angles=4, flatten=False)
+    assert layer.coefficients == 1 + 8 + 16
+    assert not layer.state_dict()
+    wanted = scattering2d(x, 2, 4)
+    assert torch.equal(layer(x), wanted)
+    flat = Scattering2d(scales=2, angles=4)(x)
+    assert torch.equal(flat, wanted.flatten(1, 2))
+    assert flat.shape == (2, 3 * 25, 2, 3)
+    assert Scattering2d(1, 4, order=1).coefficients == 5
+    assert repr(layer) == "Scattering2d(scales=2, angles=4, order=2)"
+
+
+@pytest.mark.parametrize("arguments", [(0, 8, 2), (2, 0, 2), (2, 8, 3)], ids=str)
+def test_scattering_layer_refuses(arguments: tuple[int, int, int]) -> None:
+    with pytest.raises(ValueError, match=r"^Scattering2d: "):
+        Scattering2d(*arguments)

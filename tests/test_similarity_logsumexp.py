@@ -104,6 +104,73 @@ def test_gradgradcheck(exclude: str, normalize: bool) -> None:
     assert torch.autograd.gradgradcheck(function, leaves)
 
 
+@given(
+    rows=st.integers(1, 40),
+    columns=st.integers(1, 300),
+    features=st.integers(1, 60),
+    temperature=st.sampled_from([0.003, 0.02, 0.1, 1.0, -0.5, "rows"]),
+    normalize=st.booleans(),
+    dtype=st.sampled_from([torch.float32, torch.float64]),
+)
+def test_constant_columns_give_the_same_gradients(
+    rows: int,
+    columns: int,
+    features: int,
+    temperature: float | str,
+    normalize: bool,
+    dtype: torch.dtype,
+) -> None:
+    """They take another way: the gradient by the rows is made on the way forward."""
+    x = make_views(rows, features, torch.float64)[0].to(dtype)
+    y = make_views(columns, features, torch.float64, seed=1)[0].to(dtype)
+    if not normalize:
+        x, y = x / features**0.5, y / features**0.5
+    given = torch.linspace(0.01, 2, rows) if temperature == "rows" else torch.tensor(temperature)
+    weights = torch.linspace(0.5, 2, rows, dtype=dtype)
+    found = []
+    for learned in (False, True):
+        leaf = x.clone().requires_grad_()
+        divisor = given.to(dtype).requires_grad_()
+        sums = similarity_logsumexp(
+            leaf, y.clone().requires_grad_(learned), divisor, normalize=normalize
+        )
+        value = (weights * sums.logsumexp).sum()
+        found.append((value.detach(), *torch.autograd.grad(value, (leaf, divisor))))
+    tolerance = {torch.float32: 3e-4, torch.float64: 1e-11}[dtype]
+    for constant, wanted in zip(*found, strict=True):
+        size = wanted.abs().max().clamp_min(1)
+        torch.testing.assert_close(constant / size, wanted / size, rtol=0, atol=tolerance)
+
+
+def test_a_zero_row_among_constant_columns_has_no_gradient() -> None:
+    x = torch.zeros(2, 3, dtype=torch.float64)
+    x[1, 0] = 1.0
+    x.requires_grad_()
+    sums = similarity_logsumexp(x, make_views(5, 3, torch.float64)[0], 0.1)
+    (gradient,) = torch.autograd.grad(sums.logsumexp.sum(), x)
+    assert (gradient[0] == 0).all()
+    assert (gradient[1] != 0).any()
+
+
+def test_gradgradcheck_with_constant_columns() -> None:
+    x = make_views(4, 3, torch.float64)[0].requires_grad_()
+    y = make_views(5, 3, torch.float64, seed=1)[0]
+    temperature = torch.tensor(0.5, dtype=torch.float64, requires_grad=True)
+
+    def function(x: torch.Tensor, temperature: torch.Tensor) -> torch.Tensor:
+        return similarity_logsumexp(x, y, temperature).logsumexp
+
+    assert torch.autograd.gradcheck(function, (x, temperature))
+    assert torch.autograd.gradgradcheck(function, (x, temperature))
+
+
+def test_constant_columns_take_no_positives() -> None:
+    x = torch.ones(2, 3)
+    for columns, samples in ((None, 0), (x, 2)):
+        with pytest.raises(ValueError, match="keep_expected needs y and samples=0"):
+            torch.ops.ipse.similarity_logsumexp(x, columns, None, 1.0, True, "self", samples, True)
+
+
 def test_default_exclusion() -> None:
     x, y = make_views(5, 4)
     alone, wanted = similarity_logsumexp(x), similarity_logsumexp(x, exclude="self")

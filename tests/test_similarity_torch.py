@@ -98,7 +98,16 @@ def test_opcheck_with_learned_scale(scale: Tensor) -> None:
     torch.library.opcheck(NTXENT.op, arguments)
     arguments = (leaves[0], None, scale[:4].clone().requires_grad_() if scale.dim() else scale)
     for exclude in ("self", "sample"):
-        torch.library.opcheck(SUMS.op, (*arguments, 0.0, True, exclude, 2))
+        torch.library.opcheck(SUMS.op, (*arguments, 0.0, True, exclude, 2, False))
+
+
+@pytest.mark.parametrize("normalize", [True, False])
+def test_opcheck_with_constant_columns(normalize: bool) -> None:
+    """The gradient by the rows is made on the way forward."""
+    x, y = inputs_for(SUMS, 4, 6)
+    scale = torch.tensor(3.0, requires_grad=True)
+    arguments = (x.requires_grad_(), y, scale, 0.0, normalize, "none", 0, True)
+    torch.library.opcheck(SUMS.op, arguments)
 
 
 def test_opcheck_of_the_backward_operators() -> None:

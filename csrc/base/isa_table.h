@@ -10,6 +10,8 @@
 #include "similarity/prototype_requests.h"
 #include "similarity/softmax_requests.h"
 #include "spectral/crop_requests.h"
+#include "spectral/scattering_requests.h"
+#include "spectral/styles_requests.h"
 
 namespace ipse {
 
@@ -23,6 +25,8 @@ struct IsaTable {
     const NeighboursTable* neighbours;
     const SimilarityTable* similarity;
     const PrototypesTable* prototypes;
+    const StylesTable* styles;
+    const ScatteringTable* scattering;
 };
 
 namespace IPSE_ISA {
@@ -35,6 +39,8 @@ extern const ClustersTable clusters_table;
 extern const NeighboursTable neighbours_table;
 extern const SimilarityTable similarity_table;
 extern const PrototypesTable prototypes_table;
+extern const StylesTable styles_table;
+extern const ScatteringTable scattering_table;
 extern const IsaTable isa_table;
 }  // namespace IPSE_ISA
 

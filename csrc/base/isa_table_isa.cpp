@@ -12,6 +12,8 @@ const IsaTable isa_table = {
     &neighbours_table,
     &similarity_table,
     &prototypes_table,
+    &styles_table,
+    &scattering_table,
 };
 
 }  // namespace ipse::IPSE_ISA

@@ -9,4 +9,7 @@ PYBIND11_MODULE(_core, module) {
     ipse::bindings::register_neighbours(module);
     ipse::bindings::register_similarity(module);
     ipse::bindings::register_prototypes(module);
+    ipse::bindings::register_styles(module);
+    ipse::bindings::register_scattering(module);
+    ipse::bindings::register_tree(module);
 }

@@ -12,5 +12,8 @@ void register_cross_correlation(pybind11::module_& module);
 void register_neighbours(pybind11::module_& module);
 void register_similarity(pybind11::module_& module);
 void register_prototypes(pybind11::module_& module);
+void register_styles(pybind11::module_& module);
+void register_scattering(pybind11::module_& module);
+void register_tree(pybind11::module_& module);
 
 }  // namespace ipse::bindings

@@ -186,10 +186,31 @@ SoftmaxRequest softmax_request(const char* name, const Arrays& rows, const Array
     return request;
 }
 
+void attach_expected(const char* name, SoftmaxRequest& request, const py::array& expected) {
+    if (request.columns.parts == 0 || request.column_sums != nullptr) {
+        value_error(name, "expected needs columns and goes one way only");
+    }
+    request.expected = output_matrix(name, "expected", expected, true);
+    const DType compute =
+        request.rows.part[0].dtype == DType::float64 ? DType::float64 : DType::float32;
+    if (request.expected.rows != request.rows.rows() ||
+        request.expected.cols != request.rows.cols() || request.expected.dtype != compute) {
+        value_error(name, std::string("expected must be ") + dtype_name(compute) +
+                              " with the shape of the rows, got " +
+                              dtype_name(request.expected.dtype) + " of shape " +
+                              shape_text(request.expected));
+    }
+    for (const Stack& inputs : {request.rows, request.columns}) {
+        for (int i = 0; i < inputs.parts; ++i) {
+            require_apart(name, "expected", request.expected, "an input", inputs.part[i]);
+        }
+    }
+}
+
 void softmax_forward(const Arrays& rows, const Arrays& columns, const Doubles& scale,
                      bool normalize, const std::string& exclude, std::int64_t samples, bool mean,
                      const py::array& row_sums, const std::optional<py::array>& column_sums,
-                     int num_threads) {
+                     const std::optional<py::array>& expected, int num_threads) {
     constexpr const char* name = "softmax_forward";
     SoftmaxRequest request =
         softmax_request(name, rows, columns, scale, normalize, exclude, samples, num_threads);
@@ -201,6 +222,9 @@ void softmax_forward(const Arrays& rows, const Arrays& columns, const Doubles& s
         }
         request.column_sums =
             sums_of(name, "column_sums", *column_sums, request.columns.rows(), true);
+    }
+    if (expected) {
+        attach_expected(name, request, *expected);
     }
     const py::gil_scoped_release release;
     isa_table().similarity->softmax_forward(request);
@@ -293,7 +317,7 @@ void register_similarity(py::module_& module) {
     module.def("softmax_forward", &softmax_forward, py::arg("rows"), py::arg("columns"),
                py::arg("scale"), py::arg("normalize"), py::arg("exclude"), py::arg("samples"),
                py::arg("mean"), py::arg("row_sums"), py::arg("column_sums") = py::none(),
-               py::arg("num_threads") = 0,
+               py::arg("expected") = py::none(), py::arg("num_threads") = 0,
                "Per row (and column): logsumexp, positives and mean, into (M, 3) arrays.");
     module.def("softmax_backward", &softmax_backward, py::arg("rows"), py::arg("columns"),
                py::arg("scale"), py::arg("normalize"), py::arg("exclude"), py::arg("samples"),

@@ -20,10 +20,10 @@ struct RunningSums {
 };
 
 // Raises the tops of `count` lines from `first` on to those of a tile, where these are larger;
-// what has been summed so far is brought to the new scale.
+// what has been summed so far is brought to the new scale. Leaves these factors in `tops`.
 template <class T>
 void raise_tops_of(const RunningSums<T>& sums, std::int64_t first, std::int64_t count,
-                   const T* tops) noexcept {
+                   T* tops) noexcept {
     constexpr int lanes = Simd<T>::lanes;
     for (std::int64_t i = 0; i < count; i += lanes) {
         alignas(IPSE_VECTOR_BYTES) T before[lanes];
@@ -42,6 +42,7 @@ void raise_tops_of(const RunningSums<T>& sums, std::int64_t first, std::int64_t 
         const Vector<T> factor = exponential<T>(load(before) - load(after));
         store(sums.sum + first + i, load(sums.sum + first + i) * factor);
         store(sums.mean + first + i, load(sums.mean + first + i) * factor);
+        store(tops + i, factor);
     }
 }
 

@@ -46,6 +46,8 @@ struct SoftmaxRequest {
     bool mean = false;         // fill mean_column too
     double* row_sums = nullptr;
     double* column_sums = nullptr;  // the other direction as well; null: not wanted
+    StridedMatrix expected;         // (M, D) compute type: softmax-weighted mean of the columns (as
+                             // they enter the product); null data: not wanted; with columns only
     int threads = 1;
 };
 

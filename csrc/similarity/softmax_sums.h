@@ -8,6 +8,7 @@
 #include "base/exp.h"
 #include "base/parallel.h"
 #include "base/shares.h"
+#include "similarity/expected_columns.h"
 #include "similarity/running_sums.h"
 #include "similarity/softmax_logits.h"
 #include "similarity/tiles.h"
@@ -34,7 +35,8 @@ public:
           column_room_(pattern_.symmetric() || !both_ways_ ? 0 : room(sides_.right().rows())),
           sums_(plan_.slots(), 4 * (row_room_ + column_room_)),
           scales_(1, row_room_ + column_room_),
-          tops_(plan_.slots(), 2 * tile_columns + 128),
+          tops_(plan_.slots(), 2 * tile_columns + 2 * 128),
+          expected_(sides_.left(), sides_.right(), request.expected, plan_.slots()),
           tiles_(plan_.slots(), TilePlan<T>::scratch_elements()) {
         const std::int64_t count = row_room_ + column_room_;
         for (std::int64_t i = 0; i < count; ++i) {
@@ -47,6 +49,7 @@ public:
         parallel_for(plan_.slots(), threads_, [&](std::int64_t item, int) {
             const int slot = static_cast<int>(item);
             clear(slot);
+            expected_.clear(slot);
             plan_.run_slot(slot, sides_.left(), sides_.right(), tiles_[slot],
                            [&](const SimilarityTile<T>& tile) { add(tile, slot); });
         });
@@ -98,12 +101,19 @@ private:
                 columns.positive[tile.col + j] += similarity;
             }
         });
-        const bool hidden = pattern_.hide(tile);
-        if (hidden) {
-            add_as<true>(tile, rows, columns, tops_[slot]);
+        T* tops = tops_[slot];
+        if (pattern_.hide(tile)) {
+            add_as<true>(tile, rows, columns, tops);
         } else {
-            add_as<false>(tile, rows, columns, tops_[slot]);
+            add_as<false>(tile, rows, columns, tops);
         }
+        if (!expected_.wanted()) {
+            return;
+        }
+        for (std::int64_t i = 0; i < tile.rows && !shift_.bounded; ++i) {
+            expected_.rescale(slot, tile.row + i, tops[tile_columns + i]);
+        }
+        expected_.add(tile, slot);
     }
 
     template <bool hidden>
@@ -150,6 +160,7 @@ private:
                 }
                 row_sum += term;
                 accumulate<both>(columns.sum + tile.col + j, term);
+                keep<both>(tile.line(i) + j, term);
                 if constexpr (mean) {
                     row_mean += term * similarity;
                     accumulate<both>(columns.mean + tile.col + j, term * similarity);
@@ -159,6 +170,14 @@ private:
             if constexpr (mean) {
                 rows.mean[tile.row + i] += sum_lanes<T>(row_mean);
             }
+        }
+    }
+
+    // One way only: the tile becomes its row's terms, for the expected columns.
+    template <bool both>
+    static void keep(T* to, Vector<T> term) noexcept {
+        if constexpr (!both) {
+            store(to, term);
         }
     }
 
@@ -234,6 +253,7 @@ private:
                 }
                 row_sum += term;
                 accumulate<both>(columns.sum + col, other);
+                keep<both>(tile.line(i) + j, term);
                 if constexpr (mean) {
                     row_mean += term * similarity;
                     accumulate<both>(columns.mean + col, other * similarity);
@@ -267,13 +287,17 @@ private:
         double positive = 0.0;
         for (int slot = 0; slot < plan_.slots(); ++slot) {
             const RunningSums<T> sums = running(slot, column);
-            if (sums.sum[i] != T{0}) {
-                const double factor =
-                    shift_.bounded ? 1.0 : std::exp(static_cast<double>(sums.top[i]) - top);
-                sum += static_cast<double>(sums.sum[i]) * factor;
-                mean += static_cast<double>(sums.mean[i]) * factor;
-            }
+            const double factor = share(sums, i, top);
+            sum += static_cast<double>(sums.sum[i]) * factor;
+            mean += static_cast<double>(sums.mean[i]) * factor;
             positive += static_cast<double>(sums.positive[i]);
+        }
+        if (expected_.wanted()) {
+            expected_.start(i);
+            for (int slot = 0; slot < plan_.slots() && sum != 0.0; ++slot) {
+                const double factor = share(running(slot, column), i, top);
+                expected_.finish(slot, i, static_cast<T>(factor / sum));
+            }
         }
         if (shift_.shared) {  // the shift itself, not rounded to T
             top = static_cast<double>(shift_.reference) * static_cast<double>(shift_.scale);
@@ -282,6 +306,14 @@ private:
             sum == 0.0 ? -std::numeric_limits<double>::infinity() : top + std::log(sum);
         to[positives_column] = positive;
         to[mean_column] = sum == 0.0 ? 0.0 : mean / sum;
+    }
+
+    // What a slot's sums count at the overall shift; nothing where it has seen nothing.
+    double share(const RunningSums<T>& sums, std::int64_t i, double top) const noexcept {
+        if (sums.sum[i] == T{0}) {
+            return 0.0;
+        }
+        return shift_.bounded ? 1.0 : std::exp(static_cast<double>(sums.top[i]) - top);
     }
 
     const SoftmaxRequest& request_;
@@ -296,6 +328,7 @@ private:
     Shares<T> sums_;
     Shares<T> scales_;
     Shares<T> tops_;
+    ExpectedColumns<T> expected_;
     Shares<T> tiles_;
 };
 

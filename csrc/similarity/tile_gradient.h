@@ -6,31 +6,16 @@
 #include "base/multiply.h"
 #include "base/parallel.h"
 #include "base/workspace.h"
+#include "similarity/tile_product.h"
 #include "similarity/tiles.h"
 #include "similarity/unit_rows.h"
 
 namespace ipse::IPSE_ISA {
 
-// The tile as a left factor, by its rows and by its columns.
-template <class T>
-struct TileByRows {
-    static constexpr std::int64_t row = tile_stride<T>;
-    static constexpr std::int64_t depth = 1;
-};
-template <class T>
-struct TileByColumns {
-    static constexpr std::int64_t row = 1;
-    static constexpr std::int64_t depth = tile_stride<T>;
-};
-
 // Gradients by the unit rows, added up separately in each slot: for the rows that its tiles
 // touch and for all columns, or, where rows and columns are one, for all from its first on.
 template <class T>
 class TileGradient {
-    // Rows of the right factor at a time: a panel of them (16 KiB) stays in L1 while all
-    // strips of the tile pass.
-    static constexpr std::int64_t chunk = 128;
-
 public:
     TileGradient(const UnitRows<T>& left, const UnitRows<T>& right, const TilePlan<T>& plan,
                  bool want_left, bool want_right)
@@ -69,12 +54,12 @@ public:
         const Part& rows = rows_[slot];
         const Part& columns = symmetric_ ? rows : columns_[slot];
         if (want_left_) {
-            multiply(tile.data, TileByRows<T>{}, tile.rows, tile.cols, right_.line(tile.col),
-                     right_.leading(), line(rows, tile.row));
+            multiply_tile(tile.data, TileByRows<T>{}, tile.rows, tile.cols, right_.line(tile.col),
+                          right_.leading(), line(rows, tile.row), width_);
         }
         if (symmetric_ ? want_left_ : want_right_) {
-            multiply(tile.data, TileByColumns<T>{}, tile.cols, tile.rows, left_.line(tile.row),
-                     left_.leading(), line(columns, tile.col));
+            multiply_tile(tile.data, TileByColumns<T>{}, tile.cols, tile.rows, left_.line(tile.row),
+                          left_.leading(), line(columns, tile.col), width_);
         }
     }
 
@@ -108,22 +93,6 @@ private:
 
     T* line(const Part& part, std::int64_t row) const noexcept {
         return data() + part.offset + (row - part.first) * width_;
-    }
-
-    // to[i][d] += sum over k of left(i, k) * right[k][d].
-    template <class Left>
-    void multiply(const T* left, Left step, std::int64_t rows, std::int64_t depth, const T* right,
-                  std::int64_t right_stride, T* to) const noexcept {
-        for (std::int64_t k = 0; k < depth; k += chunk) {
-            const std::int64_t count = depth - k < chunk ? depth - k : chunk;
-            for (std::int64_t d = 0; d < width_; d += Panel<T>::rows) {
-                for (std::int64_t i = 0; i < rows; i += Panel<T>::strip) {
-                    multiply_strip<T, true>(count, left + i * step.row + k * step.depth, step,
-                                            right + k * right_stride + d, right_stride,
-                                            to + i * width_ + d, width_);
-                }
-            }
-        }
     }
 
     void write_side(const UnitRows<T>& side, const Part* parts, const Stack& to,

@@ -1,78 +1,58 @@
-// The matrix of a Fourier crop commutes with the reflection h -> -h and, where both sizes are
-// even, with the shift by half a period: R[g p][g h] = R[p][h]. Over such a group of G elements
-// with characters chi the product splits into G smaller ones:
+// The matrix R of a Fourier crop from n to m values commutes with the reflection h -> -h and,
+// where n and m are even, with the shift by half a period: R[g p][g h] = R[p][h]. Over a group
+// of G such elements with characters chi a product splits into G smaller ones:
 //
-//     X_chi[h] = sum over g of chi(g) x[g h]          h: one of each orbit     (fold)
+//     X_chi[h] = sum over g of chi(g) x[g h]          h: one of each orbit     (split)
 //     y_chi[p] = sum over h of C_chi[p][h] X_chi[h]
-//     y[g p]   = sum over chi of chi(g) y_chi[p]                               (unfold)
+//     y[g p]   = sum over chi of chi(g) y_chi[p]                               (join)
 //     C_chi[p][h] = sum over g of chi(g) R[p][g h] / (G * |{g: g h = h}|)
 //
-// The Lanczos matrix is a narrow band instead, and is not folded.
+// What is even under the shift, z[h] = x[h] + x[h + n/2], holds the even frequencies alone: it
+// is cropped from n/2 to m/2 by half of that crop's own matrix. So each level has two products
+// of a sixteenth of R, for what is odd under the shift, and leaves a crop of half the size. At
+// the end stands a split by the reflection alone.
+//
+// The Lanczos matrix is a narrow band instead, and is not split.
 #include "spectral/axis_operator.h"
 
 #include <algorithm>
-#include <array>
+#include <cmath>
+#include <utility>
 
 #include "base/checked_size.h"
+#include "spectral/folded_block.h"
 #include "spectral/lanczos_axis.h"
 
 namespace ipse {
 namespace {
 
-// Element g of the group at index h: bit 0 of g reflects, bit 1 shifts by half a period.
-std::int64_t moved(int g, std::int64_t h, std::int64_t size) {
-    if ((g & 1) != 0) {
-        h = size - h;
+std::int64_t padded(std::int64_t rows, std::int64_t strip) {
+    return (rows + strip - 1) / strip * strip;
+}
+
+// Multiplications for each column; an addition of two rows counts about as much.
+std::int64_t cost_of(std::int64_t n, std::int64_t m, int levels, int strip) {
+    std::int64_t cost = 0;
+    for (int level = 0; level < levels; ++level, n /= 2, m /= 2) {
+        cost += 2 * padded(m / 4, strip) * (n / 4 + 1) + 2 * (n + m);
     }
-    if ((g & 2) != 0) {
-        h += size / 2;
-    }
-    return h % size;
+    return cost + (padded(m / 2 + 1, strip) + padded((m - 1) / 2, strip)) * (n / 2 + 1) + n + m;
 }
 
-// Character chi at g: bit 0 of chi is the sign of the reflection, bit 1 that of the shift.
-double character(int chi, int g) {
-    const int odd = (chi & g & 1) ^ ((chi & g) >> 1);
-    return odd != 0 ? -1.0 : 1.0;
-}
-
-// sum over g of chi(g) line[g h] / (G * |{g: g h = h}|)
-double folded(const double* line, std::int64_t size, int folds, int chi, std::int64_t h) {
-    double sum = 0.0;
-    int fixed = 0;
-    for (int g = 0; g < folds; ++g) {
-        const std::int64_t at = moved(g, h, size);
-        sum += character(chi, g) * line[at];
-        fixed += at == h ? 1 : 0;
-    }
-    return sum / (folds * fixed);
-}
-
-std::int64_t orbits(std::int64_t size, int folds) {
-    return folds == 1 ? size : size / folds + 1;
-}
-
-std::int64_t strips_of(std::int64_t rows, int strip) {
-    return (rows + strip - 1) / strip;
-}
-
-// Multiplications for each column, and what folding and unfolding cost in units of them.
-int cheapest_folds(const OperatorKey& key) {
-    int best = 1;
-    std::int64_t best_cost = 0;
-    for (const int folds : {1, 2, 4}) {
-        if (folds == 4 && (key.n_in % 2 != 0 || key.n_out % 2 != 0)) {
-            continue;
-        }
-        const std::int64_t rows = strips_of(orbits(key.n_out, folds), key.strip) * key.strip;
-        const std::int64_t products = folds * rows * orbits(key.n_in, folds);
-        const std::int64_t cost = products + (folds == 1 ? 0 : 2 * (key.n_in + key.n_out));
-        if (folds == 1 || cost < best_cost) {
-            best = folds;
+// -1: one plain product.
+int cheapest_levels(std::int64_t n, std::int64_t m, int strip) {
+    int best = -1;
+    std::int64_t best_cost = padded(m, strip) * n;
+    for (int levels = 0;; ++levels) {
+        const std::int64_t cost = cost_of(n, m, levels, strip);
+        if (cost < best_cost) {
+            best = levels;
             best_cost = cost;
         }
+        if (((n >> levels) % 2) != 0 || ((m >> levels) % 2) != 0) {
+            return best;
+        }
     }
-    return best;
 }
 
 DenseAxis transposed(DenseAxis axis) {
@@ -91,6 +71,18 @@ DenseAxis transposed(DenseAxis axis) {
     return result;
 }
 
+// The even frequencies' part of a crop, `level` halvings down: the smaller crop's matrix over
+// 2^level. Of the two vectors it is the sampled sine that carries 1/n.
+DenseAxis axis_of(const OperatorKey& key, int level) {
+    DenseAxis axis = fourier_axis(key.n_in >> level, key.n_out >> level);
+    for (auto* values : {&axis.matrix, &axis.measure}) {
+        for (double& value : *values) {
+            value = std::ldexp(value, -level);
+        }
+    }
+    return key.adjoint ? transposed(std::move(axis)) : axis;
+}
+
 }  // namespace
 
 bool OperatorKey::operator==(const OperatorKey& other) const {
@@ -101,97 +93,130 @@ bool OperatorKey::operator==(const OperatorKey& other) const {
 BuiltOperator::BuiltOperator(const OperatorKey& key) {
     view_.n_in = key.adjoint ? key.n_out : key.n_in;
     view_.n_out = key.adjoint ? key.n_in : key.n_out;
-    if (key.n_in == key.n_out) {
-        return;  // both kinds are the identity there
+    view_.identity = key.n_in == key.n_out;
+    if (view_.identity) {
+        return;
     }
-    OperatorKey oriented = key;
-    oriented.n_in = view_.n_in;
-    oriented.n_out = view_.n_out;
-    view_.folds = key.kind == CropKind::fourier ? cheapest_folds(oriented) : 1;
-    view_.depth = orbits(view_.n_in, view_.folds);
-    view_.rows = orbits(view_.n_out, view_.folds);
-    view_.strips = strips_of(view_.rows, key.strip);
-    DenseAxis axis = key.kind == CropKind::fourier ? fourier_axis(key.n_in, key.n_out)
-                                                   : lanczos_axis(key.n_in, key.n_out);
-    if (key.adjoint) {
-        axis = transposed(std::move(axis));
+    if (key.kind == CropKind::lanczos) {
+        DenseAxis axis = lanczos_axis(key.n_in, key.n_out);
+        add_plain(key.adjoint ? transposed(std::move(axis)) : axis, key.strip);
+    } else {
+        const DenseAxis whole = axis_of(key, 0);
+        measure_ = whole.measure;
+        emit_ = whole.emit;
+        const int levels = cheapest_levels(view_.n_in, view_.n_out, key.strip);
+        if (levels < 0) {
+            add_plain(whole, key.strip);
+        } else {
+            view_.folded = true;
+            view_.levels = levels;
+            for (int level = 0; level < levels; ++level) {
+                add_level(axis_of(key, level), key.strip);
+            }
+            add_mirror(axis_of(key, levels), key.strip);
+        }
     }
-    pack(axis, key);
+    finish(key.compute);
+}
+
+void BuiltOperator::add_plain(const DenseAxis& axis, int strip) {
+    add_block(axis, 1, 0, strip);
     if (!axis.measure.empty()) {
-        fold_measure(axis);
+        add_measure(axis.measure, 1, 0);
     }
 }
 
-void BuiltOperator::pack(const DenseAxis& axis, const OperatorKey& key) {
-    const std::int64_t strip = key.strip;
-    const std::int64_t depth = view_.depth;
-    std::vector<double> all;
-    std::vector<double> lines(static_cast<std::size_t>(strip * depth));
-    for (int chi = 0; chi < view_.folds; ++chi) {
-        for (std::int64_t first = 0; first < view_.rows; first += strip) {
-            std::fill(lines.begin(), lines.end(), 0.0);
-            std::int64_t begin = depth;
-            std::int64_t end = 0;
-            for (std::int64_t i = 0; i < std::min(strip, view_.rows - first); ++i) {
-                const double* line = axis.matrix.data() + (first + i) * axis.n_in;
-                for (std::int64_t k = 0; k < depth; ++k) {
-                    const double value = folded(line, axis.n_in, view_.folds, chi, k);
-                    lines[static_cast<std::size_t>(k * strip + i)] = value;
-                    if (value != 0.0) {
-                        begin = std::min(begin, k);
-                        end = std::max(end, k + 1);
-                    }
-                }
-            }
-            begin = std::min(begin, end);
-            band_begin_.push_back(begin);
-            band_count_.push_back(end - begin);
-            offset_.push_back(static_cast<std::int64_t>(all.size()));
-            all.insert(all.end(), lines.begin() + begin * strip, lines.begin() + end * strip);
+// What is odd under the shift, even and odd under the reflection.
+void BuiltOperator::add_level(const DenseAxis& axis, int strip) {
+    add_block(axis, 4, 2, strip);
+    add_block(axis, 4, 3, strip);
+    // The shift multiplies the measured frequency by (-1)^(m/2), m the smaller size.
+    if (!axis.measure.empty() && std::min(axis.n_in, axis.n_out) / 2 % 2 != 0) {
+        add_measure(axis.measure, 4, 2);
+        add_measure(axis.measure, 4, 3);
+    }
+}
+
+void BuiltOperator::add_mirror(const DenseAxis& axis, int strip) {
+    add_block(axis, 2, 0, strip);
+    add_block(axis, 2, 1, strip);
+    if (!axis.measure.empty() && folded_measure_.empty()) {
+        add_measure(axis.measure, 2, 0);
+        add_measure(axis.measure, 2, 1);
+    }
+}
+
+// Rows of a block that are zero (the sine of 0, or of half a turn) cost no strip.
+void BuiltOperator::add_block(const DenseAxis& axis, int group, int chi, int strip) {
+    const FoldedBlock block(axis, group, chi);
+    const AxisBlock at{view_.folded_rows, view_.result_rows};
+    for (std::int64_t p = 0; p < block.rows; ++p) {
+        if (p < block.first || p >= block.last) {
+            zero_rows_.push_back(at.result_row + p);
         }
     }
-    const auto count = static_cast<std::int64_t>(all.size());
-    const bool wide = key.compute == DType::float64;
+    for (std::int64_t p = block.first; p < block.last; p += strip) {
+        const std::int64_t present = std::min<std::int64_t>(strip, block.last - p);
+        const auto [begin, end] = block.band(p, p + present);
+        strips_.push_back({at.folded_row + begin, end - begin,
+                           static_cast<std::int64_t>(values_.size()), at.result_row + p});
+        for (std::int64_t k = begin; k < end; ++k) {
+            for (std::int64_t i = 0; i < strip; ++i) {
+                values_.push_back(i < present ? block.at(p + i, k) : 0.0);
+            }
+        }
+    }
+    blocks_.push_back(at);
+    view_.folded_rows += block.depth;
+    view_.result_rows += block.rows + strip;  // room for the padding of the last strip
+}
+
+// The measured vector is even or odd under each element, so one block of the two sees all of it.
+void BuiltOperator::add_measure(const std::vector<double>& line, int group, int chi) {
+    const auto size = static_cast<std::int64_t>(line.size());
+    const std::int64_t depth = orbits(size, group);
+    std::vector<double> folded;
+    double largest = 0.0;
+    for (std::int64_t k = 0; k < depth; ++k) {
+        folded.push_back(folded_value(line.data(), size, group, chi, k));
+        largest = std::max(largest, std::abs(folded.back()));
+    }
+    if (largest > 1e-9 / static_cast<double>(size)) {
+        folded_measure_ = std::move(folded);
+        view_.measured_depth = depth;
+        // Blocks of a pair lie one after the other, and this follows right after both.
+        view_.measured_row = view_.folded_rows - (group == 1 ? 1 : 2 - chi % 2) * depth;
+    }
+}
+
+void BuiltOperator::finish(DType compute) {
+    const bool wide = compute == DType::float64;
+    const auto count = static_cast<std::int64_t>(values_.size());
     weight_bytes_ = checked_multiply(count, wide ? 8 : 4);
     weights_ = Workspace::elements(count, wide ? 8 : 4);
     if (wide) {
-        std::copy(all.begin(), all.end(), static_cast<double*>(weights_.data()));
+        std::copy(values_.begin(), values_.end(), static_cast<double*>(weights_.data()));
     } else {
-        std::transform(all.begin(), all.end(), static_cast<float*>(weights_.data()),
+        std::transform(values_.begin(), values_.end(), static_cast<float*>(weights_.data()),
                        [](double value) { return static_cast<float>(value); });
     }
+    values_ = {};
     view_.weights = weights_.data();
-    view_.band_begin = band_begin_.data();
-    view_.band_count = band_count_.data();
-    view_.offset = offset_.data();
-}
-
-// The measure is odd or even under each element, so one character sees all of it.
-void BuiltOperator::fold_measure(const DenseAxis& axis) {
-    measure_ = axis.measure;
-    emit_ = axis.emit;
-    double largest = -1.0;
-    for (int chi = 0; chi < view_.folds; ++chi) {
-        std::vector<double> line;
-        double size = 0.0;
-        for (std::int64_t k = 0; k < view_.depth; ++k) {
-            line.push_back(folded(measure_.data(), axis.n_in, view_.folds, chi, k));
-            size += line.back() * line.back();
-        }
-        if (size > largest) {
-            largest = size;
-            folded_measure_ = line;
-            view_.measured_block = chi;
-        }
+    view_.blocks = blocks_.data();
+    view_.strips = strips_.data();
+    view_.strip_count = static_cast<std::int64_t>(strips_.size());
+    view_.zero_rows = zero_rows_.data();
+    view_.zero_count = static_cast<std::int64_t>(zero_rows_.size());
+    if (!measure_.empty()) {
+        view_.measure = measure_.data();
+        view_.emit = emit_.data();
+        view_.folded_measure = folded_measure_.data();
     }
-    view_.measure = measure_.data();
-    view_.emit = emit_.data();
-    view_.folded_measure = folded_measure_.data();
 }
 
 std::int64_t BuiltOperator::bytes() const {
     const auto numbers = measure_.size() + emit_.size() + folded_measure_.size() +
-                         band_begin_.size() + band_count_.size() + offset_.size();
+                         4 * strips_.size() + 2 * blocks_.size() + zero_rows_.size();
     return weight_bytes_ + static_cast<std::int64_t>(8 * numbers + sizeof(BuiltOperator));
 }
 

@@ -1,6 +1,7 @@
 // From a dense map of one axis to the strips that the kernels read.
 #pragma once
 
+#include <cstdint>
 #include <vector>
 
 #include "base/workspace.h"
@@ -33,14 +34,20 @@ public:
     std::int64_t bytes() const;
 
 private:
-    void pack(const DenseAxis& axis, const OperatorKey& key);
-    void fold_measure(const DenseAxis& axis);
+    void add_plain(const DenseAxis& axis, int strip);
+    void add_level(const DenseAxis& axis, int strip);
+    void add_mirror(const DenseAxis& axis, int strip);
+    void add_block(const DenseAxis& axis, int group, int chi, int strip);
+    void add_measure(const std::vector<double>& line, int group, int chi);
+    void finish(DType compute);
 
     AxisOperator view_;
-    std::int64_t weight_count_ = 0;
+    std::vector<AxisBlock> blocks_;
+    std::vector<AxisStrip> strips_;
+    std::vector<std::int64_t> zero_rows_;
+    std::vector<double> values_;  // weights, while they are collected
     std::int64_t weight_bytes_ = 0;
     Workspace weights_;
-    std::vector<std::int64_t> band_begin_, band_count_, offset_;
     std::vector<double> measure_, emit_, folded_measure_;
 };
 

@@ -26,9 +26,13 @@ public:
         const int threads =
             useful_threads(plan_.from.images * plan_.from.channels, sums, 1, request_.threads);
         const Shares<T> scratch(threads, plan_.at.total);
-        parallel_for(plan_.groups, threads, [&](std::int64_t item, int worker) {
-            crop_group(item, Scratch(scratch[worker], plan_.at));
-        });
+        // Neighbouring groups are one item: each fetches the next one's pixels.
+        const std::int64_t share = plan_.groups / (8 * threads) + 1;
+        parallel_for((plan_.groups + share - 1) / share, threads,
+                     [&](std::int64_t item, int worker) {
+                         const std::int64_t end = smaller((item + 1) * share, plan_.groups);
+                         crop_groups(item * share, end, Scratch(scratch[worker], plan_.at));
+                     });
     }
 
 private:
@@ -36,8 +40,7 @@ private:
 
     struct Scratch {
         T* input;
-        T* folded;
-        T* results;
+        AxisScratch<T> axis;
         T* y;
         T* lines;
         T* corners;
@@ -45,8 +48,7 @@ private:
 
         Scratch(T* base, const CropLayout& at) noexcept
             : input(base),
-              folded(base + at.folded),
-              results(base + at.results),
+              axis{base + at.sums, base + at.folded, base + at.results},
               y(base + at.y),
               lines(base + at.lines),
               corners(base + at.corners),
@@ -67,63 +69,84 @@ private:
         return rows_.measure != nullptr && columns_.measure != nullptr;
     }
 
-    void crop_group(std::int64_t item, const Scratch& scratch) const noexcept {
-        const std::int64_t first = item % plan_.groups_in_image * plan_.group;
-        const std::int64_t left = plan_.from.channels - first;
-        const Group group{item / plan_.groups_in_image, first,
-                          left < plan_.group ? left : plan_.group};
-        visit_pixels(plan_.from.type, [&](auto pixel) {
-            using S = decltype(pixel);
-            const S* base = static_cast<const S*>(plan_.from.data) + group.offset(plan_.from);
-            for (std::int64_t c = 0; c < group.planes * plan_.from.width; c += panel) {
-                crop_height<S>(base, group, c, scratch);
-            }
-        });
-        if (has_border()) {
-            measure_planes(group, scratch);
-        }
-        visit_pixels(plan_.to.type, [&](auto pixel) {
-            using S = decltype(pixel);
-            if constexpr (sizeof(S) > 1) {  // results are floating point
-                S* base = static_cast<S*>(plan_.to.data) + group.offset(plan_.to);
-                if (plan_.interleaved_out) {
-                    for (std::int64_t p = 0; p < rows_.n_out; p += panel) {
-                        crop_width_interleaved(base, group, p, scratch);
-                    }
-                } else {
-                    for (std::int64_t c = 0; c < group.planes * rows_.n_out; c += panel) {
-                        crop_width(base, group, c, scratch);
-                    }
-                }
-            }
-        });
+    static std::int64_t smaller(std::int64_t a, std::int64_t b) noexcept { return a < b ? a : b; }
+
+    Group group_at(std::int64_t index) const noexcept {
+        const std::int64_t first = index % plan_.groups_in_image * plan_.group;
+        return {index / plan_.groups_in_image, first,
+                smaller(plan_.group, plan_.from.channels - first)};
     }
 
-    // Columns are (plane, w), or (w, plane) where the channels lie innermost.
+    void crop_groups(std::int64_t begin, std::int64_t end, const Scratch& scratch) const noexcept {
+        pixels_of(group_at(begin)).fetch();
+        for (std::int64_t index = begin; index < end; ++index) {
+            const Group group = group_at(index);
+            visit_pixels(plan_.from.type,
+                         [&](auto pixel) { crop_heights<decltype(pixel)>(group, scratch); });
+            if (has_border()) {
+                measure_planes(group, scratch);
+            }
+            const Lines next = index + 1 < end ? pixels_of(group_at(index + 1)) : Lines{};
+            visit_pixels(plan_.to.type, [&](auto pixel) {
+                if constexpr (sizeof(pixel) > 1) {  // results are floating point
+                    crop_widths<decltype(pixel)>(group, next, scratch);
+                }
+            });
+        }
+    }
+
+    // The pixels of a group, where they are one piece of memory that is at home in L2.
+    Lines pixels_of(const Group& group) const noexcept {
+        constexpr std::int64_t most = 512 * 1024;
+        const Images& from = plan_.from;
+        const std::int64_t plane = from.height * from.width;
+        const bool planar = from.column_stride == 1 && from.row_stride == from.width &&
+                            (from.channel_stride == plane || group.planes == 1);
+        const bool pixels = plan_.interleaved_in && from.column_stride == group.planes &&
+                            from.row_stride == from.width * group.planes;
+        const std::int64_t bytes = group.planes * plane * plan_.pixel_bytes;
+        if ((!planar && !pixels) || bytes > most) {
+            return {};
+        }
+        const auto* data = static_cast<const char*>(from.data);
+        return Lines::of(data + group.offset(from) * plan_.pixel_bytes, bytes);
+    }
+
     template <class S>
-    void crop_height(const S* base, const Group& group, std::int64_t first,
+    void crop_heights(const Group& group, const Scratch& scratch) const noexcept {
+        const S* base = static_cast<const S*>(plan_.from.data) + group.offset(plan_.from);
+        const std::int64_t count = group.planes * plan_.from.width;
+        for (std::int64_t first = 0; first < count; first += panel) {
+            crop_height<S>(base, count, first, scratch);
+        }
+    }
+
+    template <class S>
+    void crop_widths(const Group& group, const Lines& next, const Scratch& scratch) const noexcept {
+        S* base = static_cast<S*>(plan_.to.data) + group.offset(plan_.to);
+        const std::int64_t count = plan_.interleaved_out ? rows_.n_out : group.planes * rows_.n_out;
+        const std::int64_t panels = (count + panel - 1) / panel;
+        for (std::int64_t i = 0; i < panels; ++i) {
+            if (plan_.interleaved_out) {
+                crop_width_interleaved(base, group, i * panel, next.share(i, panels), scratch);
+            } else {
+                crop_width(base, group, i * panel, next.share(i, panels), scratch);
+            }
+        }
+    }
+
+    // One panel of columns of the image (plan_.source) to columns of the middle array.
+    template <class S>
+    void crop_height(const S* base, std::int64_t count, std::int64_t first,
                      const Scratch& scratch) const noexcept {
         const Images& from = plan_.from;
-        const std::int64_t left = group.planes * from.width - first;
-        Columns<T> source;
-        Columns<T> target;
-        source.count = target.count = left < panel ? static_cast<int>(left) : panel;
-        T* line[panel];  // where each column's measure goes
-        for (int c = 0; c < source.count; ++c) {
-            const std::int64_t column = first + c;
-            const std::int64_t inner = plan_.interleaved_in ? group.planes : from.width;
-            const std::int64_t plane = plan_.interleaved_in ? column % inner : column / inner;
-            const std::int64_t w = plan_.interleaved_in ? column / inner : column % inner;
-            source.offset[c] = plane * from.channel_stride + w * from.column_stride;
-            target.offset[c] = w * plan_.middle_stride + plane * rows_.n_out;
-            line[c] = scratch.lines + plane * from.width + w;
-        }
-        source.repeat_last();
+        const int present = count - first < panel ? static_cast<int>(count - first) : panel;
+        const Columns source{plan_.source() + first, present};
         PanelRows<const T> x{scratch.input, panel};
         // The identity stores in whole registers, which would reach past the last row.
         bool in_place = false;
         if constexpr (sizeof(S) == sizeof(T)) {
-            in_place = rows_.folds != 0 && source.adjacent();
+            in_place = !rows_.identity && source.run(0) == panel;
             if (in_place) {
                 x = {base + source.offset[0], from.row_stride};
             }
@@ -131,18 +154,19 @@ private:
         if (!in_place) {
             read_columns<T, S>(base, from.row_stride, from.height, source, scratch.input);
         }
-        if (rows_.folds != 0) {
+        if (!rows_.identity) {
             T measured[panel];
-            apply_axis<T>(rows_, x, scratch.folded, scratch.results, {scratch.y, panel},
-                          has_border() ? measured : nullptr);
+            AxisPanel<T>(rows_, scratch.axis)
+                .apply(x, {scratch.y, panel}, has_border() ? measured : nullptr, {});
             if (has_border()) {
-                for (int c = 0; c < source.count; ++c) {
-                    *line[c] = measured[c];
+                for (int c = 0; c < present; ++c) {
+                    scratch.lines[plan_.line()[first + c]] = measured[c];
                 }
             }
             x = {scratch.y, panel};
         }
-        write_columns<T, T>(x, rows_.n_out, target, scratch.middle, 1);
+        write_columns<T, T>(x, rows_.n_out, {plan_.middle() + first, present}, present,
+                            scratch.middle, 1);
     }
 
     // measure_H^T x measure_W of each plane.
@@ -157,69 +181,84 @@ private:
         }
     }
 
-    // Columns are (plane, p).
+    // One panel of columns (plane, p) of the middle array to rows p of the result.
     template <class S>
-    void crop_width(S* base, const Group& group, std::int64_t first,
+    void crop_width(S* base, const Group& group, std::int64_t first, const Lines& next,
                     const Scratch& scratch) const noexcept {
         const std::int64_t left = group.planes * rows_.n_out - first;
-        Columns<T> target;
-        target.count = left < panel ? static_cast<int>(left) : panel;
+        const int present = left < panel ? static_cast<int>(left) : panel;
         Finish<T> finish(request_);
-        for (int c = 0; c < target.count; ++c) {
-            const std::int64_t plane = (first + c) / rows_.n_out;
-            const std::int64_t p = (first + c) % rows_.n_out;
-            target.offset[c] = plane * plan_.to.channel_stride + p * plan_.to.row_stride;
-            set_finish(finish, c, group, plane, p, scratch);
+        std::int64_t plane = first / rows_.n_out;
+        std::int64_t p = first - plane * rows_.n_out;
+        for (int c = 0; c < present && wants_finish(); ++plane, p = 0) {
+            const auto rest =
+                static_cast<int>(rows_.n_out - p < present ? rows_.n_out - p : present);
+            const int end = c + rest < present ? c + rest : present;
+            set_finish(finish, c, end, group, plane, p, scratch);
+            c = end;
         }
         const PanelRows<T> y{scratch.y, panel};
-        crop_panel(scratch.middle + first, finish, y, scratch);
-        write_columns<T, S>({y.data, y.stride}, columns_.n_out, target, base,
-                            plan_.to.column_stride);
+        crop_panel(scratch.middle + first, finish, y, next, scratch);
+        const int whole = stored_whole(left, present, columns_.n_out);
+        write_columns<T, S>({y.data, y.stride}, columns_.n_out, {plan_.target() + first, present},
+                            whole, base, plan_.to.column_stride);
     }
 
     // Columns are the rows p.. of the result, rows are (q, plane): what belongs to one row of
     // the result is written at once.
     template <class S>
-    void crop_width_interleaved(S* base, const Group& group, std::int64_t first,
+    void crop_width_interleaved(S* base, const Group& group, std::int64_t first, const Lines& next,
                                 const Scratch& scratch) const noexcept {
         const std::int64_t left = rows_.n_out - first;
+        const int present = left < panel ? static_cast<int>(left) : panel;
+        const int whole = stored_whole(left, present, columns_.n_out * group.planes);
         const bool together = group.planes == plan_.to.channels;
-        Columns<T> target;
-        target.count = left < panel ? static_cast<int>(left) : panel;
-        for (int c = 0; c < target.count; ++c) {
-            target.offset[c] = (first + c) * plan_.to.row_stride;
-        }
+        const Columns target{plan_.target() + first, present};
         for (std::int64_t plane = 0; plane < group.planes; ++plane) {
             Finish<T> finish(request_);
-            for (int c = 0; c < target.count; ++c) {
-                set_finish(finish, c, group, plane, first + c, scratch);
+            if (wants_finish()) {
+                set_finish(finish, 0, present, group, plane, first, scratch);
             }
             const PanelRows<T> y{scratch.y + (together ? plane * panel : 0),
                                  together ? panel * group.planes : panel};
-            crop_panel(scratch.middle + plane * rows_.n_out + first, finish, y, scratch);
+            crop_panel(scratch.middle + plane * rows_.n_out + first, finish, y,
+                       next.share(plane, group.planes), scratch);
             if (!together) {
-                write_columns<T, S>({y.data, y.stride}, columns_.n_out, target, base + plane,
+                write_columns<T, S>({y.data, y.stride}, columns_.n_out, target, 0, base + plane,
                                     plan_.to.column_stride);
             }
         }
         if (together) {
-            write_columns<T, S>({scratch.y, panel}, columns_.n_out * group.planes, target, base, 1);
+            write_columns<T, S>({scratch.y, panel}, columns_.n_out * group.planes, target, whole,
+                                base, 1);
         }
     }
 
-    void set_finish(Finish<T>& finish, int c, const Group& group, std::int64_t plane,
-                    std::int64_t p, const Scratch& scratch) const noexcept {
-        const std::int64_t channel = (group.channel + plane) % plan_.channels;
-        const double border =
-            has_border() ? static_cast<double>(scratch.corners[plane]) * rows_.emit[p] : 0.0;
-        finish.set(c, channel, border);
+    // Columns of a panel after which the group still has a register's worth of results.
+    static int stored_whole(std::int64_t left, int present, std::int64_t row) noexcept {
+        const std::int64_t whole = left - (Simd<T>::lanes + row - 1) / row;
+        return whole < 0 ? 0 : (whole < present ? static_cast<int>(whole) : present);
     }
 
-    void crop_panel(const T* middle, const Finish<T>& finish, PanelRows<T> y,
+    bool wants_finish() const noexcept {
+        return has_border() || request_.scale != nullptr || request_.shift != nullptr;
+    }
+
+    // Columns [begin, end) of a panel show rows p.. of one plane.
+    void set_finish(Finish<T>& finish, int begin, int end, const Group& group, std::int64_t plane,
+                    std::int64_t p, const Scratch& scratch) const noexcept {
+        finish.set_channel(begin, end, (group.channel + plane) % plan_.channels);
+        if (has_border()) {
+            finish.set_border(begin, end, static_cast<double>(scratch.corners[plane]),
+                              rows_.emit + p);
+        }
+    }
+
+    void crop_panel(const T* middle, const Finish<T>& finish, PanelRows<T> y, const Lines& next,
                     const Scratch& scratch) const noexcept {
         const PanelRows<const T> x{middle, plan_.middle_stride};
-        if (columns_.folds != 0) {
-            apply_axis<T>(columns_, x, scratch.folded, scratch.results, y, nullptr);
+        if (!columns_.identity) {
+            AxisPanel<T>(columns_, scratch.axis).apply(x, y, nullptr, next);
         } else {
             for (std::int64_t w = 0; w < columns_.n_out; ++w) {
                 std::memcpy(y[w], x[w], panel * sizeof(T));

@@ -24,30 +24,45 @@ struct Images {
     std::int64_t column_stride = 0;
 };
 
-// The map of one axis, n_in values to n_out, as `folds` products of a quarter, half or all of
-// the size (fold.h). Block f takes `depth` folded values to `rows` folded results:
-//
-//     result_f[p] = sum over k in the band of p's strip of weights_f[p][k] * folded_f[k]
-//
-// `weights` holds the strips one after another, each as strip values for every k of its band.
+// Panel<T>::strip results of a product, and the folded values they are sums of.
+struct AxisStrip {
+    std::int64_t folded_row = 0;  // the first of `depth` values, counted through all blocks
+    std::int64_t depth = 0;
+    std::int64_t weights = 0;     // offset of strip values for every step of the depth
+    std::int64_t result_row = 0;  // the first of the results, counted through all blocks
+};
+
+// One product: where its folded values and its results begin.
+struct AxisBlock {
+    std::int64_t folded_row = 0;
+    std::int64_t result_row = 0;
+};
+
+// The map of one axis, n_in values to n_out. Either one product (a band, or a small matrix), or
+// folded: `levels` times halves are split off, two products each, and what is left is split
+// into its even and odd part (fold.h, apply_axis.h).
 struct AxisOperator {
     std::int64_t n_in = 0;
     std::int64_t n_out = 0;
-    int folds = 0;  // 0: the identity, nothing else is set
-    std::int64_t depth = 0;
-    std::int64_t rows = 0;
-    std::int64_t strips = 0;  // of one block; the last is padded with zero rows
+    bool identity = true;  // then nothing else is set
+    bool folded = false;
+    int levels = 0;
+    const AxisBlock* blocks = nullptr;  // 2 * levels + 2 where folded
+    std::int64_t folded_rows = 0;       // of all blocks
+    std::int64_t result_rows = 0;
     const void* weights = nullptr;
-    const std::int64_t* band_begin = nullptr;  // one for each strip of each block
-    const std::int64_t* band_count = nullptr;
-    const std::int64_t* offset = nullptr;  // of the strip in `weights`
+    const AxisStrip* strips = nullptr;
+    std::int64_t strip_count = 0;
+    const std::int64_t* zero_rows = nullptr;  // results that no strip writes
+    std::int64_t zero_count = 0;
 
     // The rank-one term of an even Fourier crop: y -= (measure_H^T x measure_W) emit_H emit_W^T.
     // Null where the axis has none.
     const double* measure = nullptr;         // (n_in)
     const double* emit = nullptr;            // (n_out)
-    const double* folded_measure = nullptr;  // (depth), against block `measured_block`
-    int measured_block = 0;
+    const double* folded_measure = nullptr;  // (measured_depth), from folded row measured_row on
+    std::int64_t measured_row = 0;
+    std::int64_t measured_depth = 0;
 };
 
 // y = scale * (rows_H x columns_W^T) + shift, plane by plane; scale and shift of the channel.

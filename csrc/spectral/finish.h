@@ -12,10 +12,20 @@ public:
     explicit Finish(const CropRequest& request) noexcept
         : scales_(request.scale), shifts_(request.shift) {}
 
-    void set(int column, std::int64_t channel, double border) noexcept {
-        scale_[column] = scales_ == nullptr ? T{1} : static_cast<T>(scales_[channel]);
-        shift_[column] = shifts_ == nullptr ? T{0} : static_cast<T>(shifts_[channel]);
-        border_[column] = static_cast<T>(border);
+    void set_channel(int begin, int end, std::int64_t channel) noexcept {
+        const T scale = scales_ == nullptr ? T{1} : static_cast<T>(scales_[channel]);
+        const T shift = shifts_ == nullptr ? T{0} : static_cast<T>(shifts_[channel]);
+        for (int c = begin; c < end; ++c) {
+            scale_[c] = scale;
+            shift_[c] = shift;
+        }
+    }
+
+    // emit: of the height, one value for each of the columns.
+    void set_border(int begin, int end, double corner, const double* emit) noexcept {
+        for (int c = begin; c < end; ++c) {
+            border_[c] = static_cast<T>(corner * emit[c - begin]);
+        }
     }
 
     // emit: one value for each row, null: no border term.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <list>
 #include <mutex>
+#include <thread>
 
 namespace ipse {
 namespace {
@@ -27,6 +28,17 @@ Cache& cache() {
     return *instance;
 }
 
+// The lock, or none after a while: a child forked while another thread held it must not wait
+// for ever. Without it the caller builds what it needs.
+std::unique_lock<std::mutex> lock_soon(Cache& all) {
+    std::unique_lock lock(all.mutex, std::try_to_lock);
+    for (int tries = 0; !lock && tries < 10000; ++tries) {
+        std::this_thread::yield();
+        static_cast<void>(lock.try_lock());
+    }
+    return lock;
+}
+
 std::shared_ptr<const BuiltOperator> find(Cache& all, const OperatorKey& key) {
     const auto at = std::find_if(all.entries.begin(), all.entries.end(),
                                  [&](const Entry& entry) { return entry.key == key; });
@@ -42,8 +54,7 @@ std::shared_ptr<const BuiltOperator> find(Cache& all, const OperatorKey& key) {
 std::shared_ptr<const BuiltOperator> cached_operator(const OperatorKey& key) {
     Cache& all = cache();
     {
-        // A child forked while another thread held the lock must not wait for ever.
-        const std::unique_lock lock(all.mutex, std::try_to_lock);
+        const auto lock = lock_soon(all);
         if (lock) {
             if (auto known = find(all, key)) {
                 return known;
@@ -51,7 +62,7 @@ std::shared_ptr<const BuiltOperator> cached_operator(const OperatorKey& key) {
         }
     }
     auto built = std::make_shared<const BuiltOperator>(key);
-    const std::unique_lock lock(all.mutex, std::try_to_lock);
+    const auto lock = lock_soon(all);
     if (!lock) {
         return built;
     }

@@ -6,7 +6,7 @@
 
 #include "base/half.h"
 #include "base/panels.h"
-#include "spectral/fold.h"
+#include "spectral/apply_axis.h"
 
 namespace ipse::IPSE_ISA {
 
@@ -37,56 +37,84 @@ inline void visit_pixels(PixelType type, const Visit& visit) noexcept {
 }
 
 // Where the columns of a panel begin, in elements from a common base.
-template <class T>
 struct Columns {
-    static constexpr int most = Panel<T>::rows;
-    std::int64_t offset[Panel<T>::rows];
-    int count = 0;  // the others repeat the last one on reading and are left out on writing
+    const std::int64_t* offset = nullptr;
+    int count = 0;  // at most Panel<T>::rows
 
-    bool adjacent() const noexcept {
-        for (int c = 1; c < most; ++c) {
-            if (offset[c] != offset[0] + c) {
-                return false;
-            }
+    // How many columns from c on lie side by side.
+    int run(int c) const noexcept {
+        int length = 1;
+        while (c + length < count && offset[c + length] == offset[c] + length) {
+            ++length;
         }
-        return true;
-    }
-    void repeat_last() noexcept {
-        for (int c = count; c < most; ++c) {
-            offset[c] = offset[count - 1];
-        }
+        return length;
     }
 };
 
-// rows x panel from memory to scratch, converted.
+// rows x panel from memory to scratch, converted. Columns beyond the count are left as they
+// are: any number will do there.
 template <class T, class S>
 inline void read_columns(const S* from, std::int64_t row_stride, std::int64_t rows,
-                         const Columns<T>& columns, T* to) noexcept {
+                         const Columns& columns, T* to) noexcept {
     constexpr int most = Panel<T>::rows;
-    const bool adjacent = columns.adjacent();
-    for (std::int64_t row = 0; row < rows; ++row, from += row_stride, to += most) {
-        if (adjacent) {
-            const S* line = from + columns.offset[0];
-            for (int c = 0; c < most; ++c) {
-                to[c] = static_cast<T>(widen(line[c]));
+    for (int c = 0; c < columns.count;) {
+        const int length = columns.run(c);
+        const S* source = from + columns.offset[c];
+        T* target = to + c;
+        if (length == most) {
+            for (std::int64_t row = 0; row < rows; ++row) {
+                for (int i = 0; i < most; ++i) {
+                    target[i] = static_cast<T>(widen(source[i]));
+                }
+                source += row_stride;
+                target += most;
             }
         } else {
-            for (int c = 0; c < most; ++c) {
-                to[c] = static_cast<T>(widen(from[columns.offset[c]]));
+            for (std::int64_t row = 0; row < rows; ++row) {
+                for (int i = 0; i < length; ++i) {
+                    target[i] = static_cast<T>(widen(source[i]));
+                }
+                source += row_stride;
+                target += most;
             }
+        }
+        c += length;
+    }
+}
+
+// One column from a register: all of it, or its first `valid` values `step` apart.
+template <class T, class S>
+inline void write_whole(Vector<T> values, S* to) noexcept {
+    if constexpr (sizeof(S) == sizeof(T)) {
+        store(to, values);
+    } else {
+        T line[Simd<T>::lanes];
+        store(line, values);
+        for (int i = 0; i < Simd<T>::lanes; ++i) {
+            to[i] = write<S>(line[i]);
         }
     }
 }
 
-// The rows of a panel as contiguous columns: `rows` values from `to + offset[c]`, `step` apart.
-// Scratch rows are readable up to whole registers.
 template <class T, class S>
-inline void write_columns(PanelRows<const T> from, std::int64_t rows, const Columns<T>& columns,
-                          S* to, std::int64_t step) noexcept {
+inline void write_part(Vector<T> values, int valid, S* to, std::int64_t step) noexcept {
+    T line[Simd<T>::lanes];
+    store(line, values);
+    for (int i = 0; i < valid; ++i) {
+        to[i * step] = write<S>(line[i]);
+    }
+}
+
+// The rows of a panel as columns: `rows` values from `to + offset[c]`, `step` apart. Rows of
+// scratch are readable up to whole registers. The last register of the first `whole` columns
+// is stored whole too: what it writes past their end belongs to later columns.
+template <class T, class S>
+inline void write_columns(PanelRows<const T> from, std::int64_t rows, const Columns& columns,
+                          int whole, S* to, std::int64_t step) noexcept {
     constexpr int lanes = Simd<T>::lanes;
-    for (std::int64_t row = 0; row < rows; row += lanes) {
-        const std::int64_t left = rows - row;
-        const int valid = left < lanes ? static_cast<int>(left) : lanes;
+    // The ends of all columns first, their beginnings last: those are never overwritten.
+    for (std::int64_t row = (rows - 1) / lanes * lanes; row >= 0; row -= lanes) {
+        const int valid = rows - row < lanes ? static_cast<int>(rows - row) : lanes;
         for (int first = 0; first < columns.count; first += lanes) {
             Vector<T> square[lanes];
             for (int i = 0; i < lanes; ++i) {
@@ -96,22 +124,10 @@ inline void write_columns(PanelRows<const T> from, std::int64_t rows, const Colu
             const int present = columns.count - first < lanes ? columns.count - first : lanes;
             for (int c = 0; c < present; ++c) {
                 S* target = to + columns.offset[first + c] + row * step;
-                if constexpr (sizeof(S) == sizeof(T)) {
-                    if (valid == lanes && step == 1) {
-                        store(target, square[c]);
-                        continue;
-                    }
-                }
-                T line[lanes];
-                store(line, square[c]);
-                if (valid == lanes && step == 1) {
-                    for (int i = 0; i < lanes; ++i) {
-                        target[i] = write<S>(line[i]);
-                    }
+                if (step == 1 && (valid == lanes || first + c < whole)) {
+                    write_whole<T>(square[c], target);
                 } else {
-                    for (int i = 0; i < valid; ++i) {
-                        target[i * step] = write<S>(line[i]);
-                    }
+                    write_part<T>(square[c], valid, target, step);
                 }
             }
         }

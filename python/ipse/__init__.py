@@ -7,6 +7,7 @@
 - ``ipse.nn``         layers that methods share
 - ``ipse.schedules``  what changes while a network trains, and when
 - ``ipse.methods``    complete, runnable methods
+- ``ipse.search``     batched tree search
 - ``ipse._core``      the compiled core: NumPy arrays in and out, no torch
 """
 
@@ -29,6 +30,7 @@ _SUBMODULES = (
     "nn",
     "ops",
     "schedules",
+    "search",
     "training",
 )
 

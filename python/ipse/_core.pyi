@@ -111,6 +111,7 @@ def softmax_forward(
     mean: bool,
     row_sums: _Array,
     column_sums: _Array | None = None,
+    expected: _Array | None = None,
     num_threads: int = 0,
 ) -> None: ...
 def softmax_backward(
@@ -172,6 +173,17 @@ def soft_cross_entropy_backward(
 def sinkhorn(
     scores: _Array, codes: _Array, epsilon: float, iterations: int, num_threads: int = 0
 ) -> None: ...
+def scattering2d_forward(
+    planes: _Array,
+    scales: int,
+    angles: int,
+    order: int,
+    wavelets: _Array,
+    lowpass_rows: _Array,
+    lowpass_cols: _Array,
+    out: _Array,
+    num_threads: int = 0,
+) -> None: ...
 def topk_similarity(
     x: _Array,
     y: _Array,
@@ -209,3 +221,86 @@ def kmeans_plus_plus(points: _Array, seed: int, indices: _Array, num_threads: in
 def farthest_points(
     points: _Array, start: int, indices: _Array, distances: _Array, num_threads: int = 0
 ) -> None: ...
+def band_filter(
+    planes: _Array,
+    height: int,
+    mask: _Array,
+    keep: float,
+    out: _Array,
+    num_threads: int = 0,
+) -> None: ...
+def band_energy(
+    planes: _Array,
+    height: int,
+    mask: _Array,
+    energy: _Array,
+    num_threads: int = 0,
+) -> None: ...
+def style_amplitude_forward(
+    planes: _Array,
+    height: int,
+    half_rows: int,
+    half_columns: int,
+    amplitude: _Array,
+    num_threads: int = 0,
+) -> None: ...
+def style_amplitude_backward(
+    planes: _Array,
+    height: int,
+    half_rows: int,
+    half_columns: int,
+    grad: _Array,
+    grad_planes: _Array,
+    num_threads: int = 0,
+) -> None: ...
+def style_standardize_forward(
+    planes: _Array,
+    height: int,
+    half_rows: int,
+    half_columns: int,
+    amplitude: _Array,
+    eps: float,
+    out: _Array,
+    num_threads: int = 0,
+) -> None: ...
+def style_standardize_backward(
+    grad: _Array,
+    planes: _Array,
+    height: int,
+    half_rows: int,
+    half_columns: int,
+    amplitude: _Array,
+    eps: float,
+    grad_planes: _Array | None = None,
+    grad_amplitude: _Array | None = None,
+    num_threads: int = 0,
+) -> None: ...
+
+class SearchForest:
+    def __init__(self, num_trees: int, rules: dict[str, Any]) -> None: ...
+    def select(self, width: int, limit: int, num_threads: int = 0) -> tuple[_Array, ...]: ...
+    def tell(
+        self, tickets: _Array, values: _Array, children: dict[str, Any], num_threads: int = 0
+    ) -> int: ...
+    def expand(self, tickets: _Array, children: dict[str, Any], num_threads: int = 0) -> int: ...
+    def backup(
+        self,
+        tickets: _Array,
+        values: _Array,
+        rollouts: _Array | None = None,
+        num_threads: int = 0,
+    ) -> int: ...
+    def cancel(self, tickets: _Array) -> None: ...
+    def reroot(self, tree: int, action: int) -> _Array: ...
+    def set_root_gumbel(self, tree: int, gumbel: _Array) -> None: ...
+    def root_gumbel(self, tree: int) -> tuple[_Array, _Array]: ...
+    def set_keys(self, keys: _Array) -> None: ...
+    def root_statistics(self) -> dict[str, _Array]: ...
+    def counters(self) -> _Array: ...
+    def arrays(self, tree: int) -> dict[str, _Array]: ...
+    def restore(self, tree: int, arrays: dict[str, _Array]) -> None: ...
+    def memory_bytes(self) -> int: ...
+
+def process_rewards(
+    parents: _Array, ended: _Array, correct: _Array
+) -> tuple[_Array, _Array, _Array]: ...

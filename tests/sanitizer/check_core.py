@@ -10,7 +10,11 @@ import sys
 
 import _core  # from the sanitizer build on PYTHONPATH
 import numpy as np
+from check_crops import check_crops
+from check_scattering import check_scattering
 from check_similarity import check_against_themselves, check_two_sides
+from check_styles import check_styles
+from check_tree import check_tree
 
 SIZES = [(2, 1), (3, 17), (33, 5), (65, 130), (40, 300)]
 DTYPES = [np.float32, np.float64, np.float16, np.uint16]
@@ -144,8 +148,12 @@ def main() -> None:
     check_prototypes(generator)
     check_neighbours(generator)
     check_clusters(generator)
+    check_crops(generator)
     check_against_themselves(generator)
     check_two_sides(generator)
+    check_styles(generator)
+    check_scattering(generator)
+    check_tree(generator)
     print(f"sanitizer check passed: {isa} (asked for {os.environ.get('IPSE_ISA', 'the best')})")
 
 

@@ -25,7 +25,7 @@ def check_against_themselves(generator: np.random.Generator) -> None:
         for scales in (np.array([scale]), np.full(count, -scale)):
             sums = np.full((count, 3), np.nan)
             shared = (rows, [], scales, True, exclude, samples)
-            _core.softmax_forward(*shared, True, sums, None, threads)
+            _core.softmax_forward(*shared, True, sums, num_threads=threads)
             visible = count - 1 if exclude == "self" else count - 2
             assert np.isneginf(sums[:, 0]).all() if visible == 0 else np.isfinite(sums).all()
             assert (np.abs(sums[:, 1:]) <= 1.01).all()
@@ -48,8 +48,12 @@ def check_two_sides(generator: np.random.Generator) -> None:
             shared = ([spread(x)], [y], np.array([scale]), False, "none", max(rows, columns))
             sums = np.full((rows, 3), np.nan)
             others = np.full((columns, 3), np.nan) if both else None
-            _core.softmax_forward(*shared, True, sums, others, threads)
+            _core.softmax_forward(*shared, True, sums, others, num_threads=threads)
             assert np.isfinite(sums).all()
+            if not both:
+                expected = np.full_like(x, np.nan, order="C")
+                _core.softmax_forward(*shared, False, sums, expected=expected, num_threads=threads)
+                assert np.isfinite(expected).all()
             grads = [np.full_like(x, np.nan)], [np.full_like(y, np.nan)]
             _core.softmax_backward(
                 *shared,

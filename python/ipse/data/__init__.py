@@ -7,18 +7,21 @@ from pathlib import Path
 from ipse.data.cluster_sampler import OneClusterPerBatchSampler
 from ipse.data.dataset import Batch, DataError, ImageData
 from ipse.data.digits import load_digits
+from ipse.data.domains import DomainData, styled_domains
 from ipse.data.fashion_mnist import load_fashion_mnist
 from ipse.data.idx import read_idx
+from ipse.data.pretexts import jigsaw_permutations, jigsaw_tiles, quarter_turns
 from ipse.data.rand_augment import (
     RAND_AUGMENT_OPERATIONS,
     RandAugment,
     rand_augment_operation,
 )
+from ipse.data.styled_views import StyledViews
 from ipse.data.surgery import load_surgery
 from ipse.data.textures import textures
 from ipse.data.video import LeakageWarning, VideoData, draw_videos, spaced_order, split_frames
 from ipse.data.view_recipes import GENERIC_VIEWS, VIEW_RECIPES, standard_views
-from ipse.data.views import ViewDistribution, random_view
+from ipse.data.views import ViewDistribution, batch_jitter, random_view
 
 __all__ = [
     "DATASETS",
@@ -27,27 +30,34 @@ __all__ = [
     "VIEW_RECIPES",
     "Batch",
     "DataError",
+    "DomainData",
     "ImageData",
     "LeakageWarning",
     "OneClusterPerBatchSampler",
     "RandAugment",
+    "StyledViews",
     "VideoData",
     "ViewDistribution",
+    "batch_jitter",
     "draw_videos",
+    "jigsaw_permutations",
+    "jigsaw_tiles",
     "load",
     "load_digits",
     "load_fashion_mnist",
     "load_surgery",
+    "quarter_turns",
     "rand_augment_operation",
     "random_view",
     "read_idx",
     "spaced_order",
     "split_frames",
     "standard_views",
+    "styled_domains",
     "textures",
 ]
 
-DATASETS = ("digits", "fashion-mnist", "surgery")
+DATASETS = ("digits", "fashion-mnist", "styled-digits", "styled-fashion-mnist", "surgery")
 """Names that `load` knows."""
 
 
@@ -69,7 +79,11 @@ def load(
         DataError: Unknown name, missing or damaged files, or more samples than there are.
     """
     data: ImageData
-    if name == "digits":
+    if name.startswith("styled-") and name in DATASETS:
+        # What fits into a few minutes; all of the digits are fewer.
+        per_domain = 2000 if name == "styled-fashion-mnist" else None
+        data = styled_domains(load(name.removeprefix("styled-"), root), per_domain)
+    elif name == "digits":
         if root is not None:
             raise DataError("root: digits come with scikit-learn and need no folder")
         data = load_digits()

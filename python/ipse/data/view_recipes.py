@@ -8,6 +8,9 @@ from ipse.data.views import ViewDistribution
 
 __all__ = ["GENERIC_VIEWS", "VIEW_RECIPES", "standard_views"]
 
+# Data sets that come under coloured light as well, for which the same views serve.
+_STYLED = ("digits", "fashion-mnist")
+
 # Shapes, not textures, tell digits and clothes apart: the views move and bend them. A mirrored
 # digit is another sign, a mirrored shoe is still a shoe.
 VIEW_RECIPES: Mapping[str, ViewDistribution] = {
@@ -52,6 +55,7 @@ VIEW_RECIPES: Mapping[str, ViewDistribution] = {
         erase_side=(0.14, 0.32),
     ),
 }
+VIEW_RECIPES = {**VIEW_RECIPES, **{f"styled-{name}": VIEW_RECIPES[name] for name in _STYLED}}
 """The views of every data set that `ipse.data.load` knows, by its name."""
 
 GENERIC_VIEWS = ViewDistribution(

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-__all__ = ["ViewDistribution", "random_view"]
+__all__ = ["ViewDistribution", "batch_jitter", "random_view"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +95,25 @@ def random_view(images: Tensor, views: ViewDistribution, generator: torch.Genera
         strength = draw.uniform(0.0, views.noise)[:, None, None, None]
         noise = torch.randn(view.shape, generator=generator, device=view.device)
         view = view + strength * noise.to(view.dtype)
+    return view
+
+
+def batch_jitter(images: Tensor, views: ViewDistribution, generator: torch.Generator) -> Tensor:
+    """Changes the intensities and colours of all images alike, as for one image of a random view.
+
+    Args:
+        images: float tensor [N, C, H, W] with intensities in [0, 1].
+        views: The distribution to draw from; only contrast, brightness, gamma and, of colour
+            images, saturation, hue and grayscale take part.
+        generator: Source of all randomness, on the images' device.
+
+    Returns:
+        A float tensor [N, C, H, W].
+    """
+    draw = _Draw(1, images.device, generator)
+    view = _intensity(images, views, draw)
+    if images.shape[1] == 3 and (views.saturation or views.hue or views.grayscale):
+        view = _colour(view, views, draw)
     return view
 
 

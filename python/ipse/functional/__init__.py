@@ -3,6 +3,7 @@
 One file for each kind of operation; this list is everything.
 """
 
+from ipse.functional.bands import band_energy, band_pass, high_frequency
 from ipse.functional.clusters import kmeans, nearest_centroid
 from ipse.functional.coresets import facility_location_coreset, farthest_point_coreset
 from ipse.functional.crops import fourier_crop, lanczos_crop
@@ -12,6 +13,7 @@ from ipse.functional.leave_one_out_knn import leave_one_out_knn_loss
 from ipse.functional.mixed_barlow_twins import mixed_barlow_twins_loss, mixed_correlation_penalty
 from ipse.functional.neighbours import knn_classify, topk_similarity
 from ipse.functional.prototypes import dino_loss, sinkhorn, soft_cross_entropy, swav_loss
+from ipse.functional.scattering import scattering2d
 from ipse.functional.similarity import (
     dcl_loss,
     dclw_loss,
@@ -19,9 +21,12 @@ from ipse.functional.similarity import (
     ntxent_loss,
     similarity_logsumexp,
 )
+from ipse.functional.styles import style_amplitude, style_standardize
 from ipse.functional.supcon import supcon_loss
 
 __all__ = [
+    "band_energy",
+    "band_pass",
     "barlow_twins_loss",
     "clip_loss",
     "dcl_loss",
@@ -30,6 +35,7 @@ __all__ = [
     "facility_location_coreset",
     "farthest_point_coreset",
     "fourier_crop",
+    "high_frequency",
     "info_nce_loss",
     "kmeans",
     "knn_classify",
@@ -39,10 +45,13 @@ __all__ = [
     "mixed_correlation_penalty",
     "nearest_centroid",
     "ntxent_loss",
+    "scattering2d",
     "siglip_loss",
     "similarity_logsumexp",
     "sinkhorn",
     "soft_cross_entropy",
+    "style_amplitude",
+    "style_standardize",
     "supcon_loss",
     "swav_loss",
     "topk_similarity",

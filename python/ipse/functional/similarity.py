@@ -87,6 +87,8 @@ def similarity_logsumexp(
     Memory:
         Beyond inputs and gradients, on the CPU, two copies of rows and columns, and in
         backward one gradient for each two threads' share: O((N + K) D); no (N, K) matrix.
+        Where only x learns, y being constant and without ``samples``, its gradient is made on
+        the way forward, (N, D) more, and backward costs next to nothing.
 
     Source:
         The softmax part of Oord et al., Representation Learning with Contrastive Predictive
@@ -95,10 +97,16 @@ def similarity_logsumexp(
     if exclude is None:
         exclude = "self" if y is None else "none"
     scale, constant = inverse_temperature("similarity_logsumexp", temperature)
-    sums, positives, mean, _ = torch.ops.ipse.similarity_logsumexp(
-        x, y, scale, constant, normalize, exclude, samples or 0
+    constant_columns = not samples and _only_rows_learn(x, y)
+    sums, positives, mean, _, _ = torch.ops.ipse.similarity_logsumexp(
+        x, y, scale, constant, normalize, exclude, samples or 0, constant_columns
     )
     return SimilaritySums(sums, positives, mean)
+
+
+def _only_rows_learn(x: Tensor, y: Tensor | None) -> bool:
+    """Whether the gradient can be had on the way forward, for one product more."""
+    return torch.is_grad_enabled() and x.requires_grad and y is not None and not y.requires_grad
 
 
 def ntxent_loss(
@@ -189,8 +197,8 @@ def dcl_loss(
     if z1.shape != z2.shape:
         shapes = f"{tuple(z1.shape)} and {tuple(z2.shape)}"
         raise ValueError(f"dcl_loss: z1 and z2 must have the same shape, got {shapes}")
-    sums, positives, _, _ = torch.ops.ipse.similarity_logsumexp(
-        torch.cat([z1, z2]), None, scale, constant, True, "sample", samples
+    sums, positives, *_ = torch.ops.ipse.similarity_logsumexp(
+        torch.cat([z1, z2]), None, scale, constant, True, "sample", samples, False
     )
     logits = positives * (constant if scale is None else scale.to(positives.dtype))
     return (sums - logits * positive_weights.repeat(2)).mean()
@@ -277,9 +285,7 @@ def info_nce_loss(
     factor = constant if scale is None else scale.to(unit_query.dtype)
     positive = (unit_query * formulas.unit_rows(key)).sum(1) * factor
     if negatives.dim() == 2:
-        sums, _, _, _ = torch.ops.ipse.similarity_logsumexp(
-            query, negatives, scale, constant, True, "none", 0
-        )
+        sums = similarity_logsumexp(query, negatives, temperature, exclude="none").logsumexp
     elif negatives.dim() == 3 and negatives.shape[::2] == query.shape:
         unit = formulas.unit_rows(negatives.flatten(0, 1)).view(negatives.shape)
         similarity = torch.einsum("nd,nkd->nk", unit_query, unit)

@@ -48,8 +48,15 @@ class Pairs:
     def column_count(self) -> int:
         return sum(part.shape[0] for part in self.columns)
 
-    def sums(self, mean: bool, both_ways: bool) -> tuple[Array, Array | None]:
-        """(M, 3) sums of the rows and, both ways, (K, 3) of the columns."""
+    def sums(
+        self, mean: bool, both_ways: bool, expected: Array | None = None
+    ) -> tuple[Array, Array | None]:
+        """(M, 3) sums of the rows and, both ways, (K, 3) of the columns.
+
+        Args:
+            expected: filled, where given, with each row's softmax-weighted mean of the columns,
+                (M, D) of the compute type; one way only.
+        """
         rows = np.empty((self.row_count, 3))
         columns = np.empty((self.column_count, 3)) if both_ways else None
         _core.softmax_forward(
@@ -62,6 +69,7 @@ class Pairs:
             mean,
             rows,
             columns,
+            expected,
             torch.get_num_threads(),
         )
         return rows, columns

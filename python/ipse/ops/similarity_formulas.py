@@ -26,6 +26,14 @@ def unit_rows(x: Tensor) -> Tensor:
     return torch.where(zero, torch.zeros_like(x), x * torch.where(zero, 1.0, square).rsqrt())
 
 
+def unit_rows_gradient(x: Tensor, grad: Tensor) -> Tensor:
+    """The gradient by x, given that by ``unit_rows(x)``: for kernels, which run below autograd."""
+    unit = unit_rows(x)
+    length = x.to(unit.dtype).square().sum(1, keepdim=True).sqrt()
+    across = grad - (grad * unit).sum(1, keepdim=True) * unit
+    return torch.where(length < NORM_FLOOR, torch.zeros_like(unit), across / length)
+
+
 def same_sample(rows: int, columns: int, samples: int, device: torch.device) -> Tensor:
     """(rows, columns) bool: row i and column j show one sample, i % samples == j % samples."""
     i = torch.arange(rows, device=device) % samples

@@ -18,6 +18,7 @@ from ipse.training.networks import (
 )
 from ipse.training.progress import PlainProgress, Progress, SilentProgress, TerminalProgress
 from ipse.training.run import command_for, continue_run, start_run, stored_config
+from ipse.training.scattering_encoder import ResidualAdapter, ScatteringEncoder
 from ipse.training.schedule import warmup_cosine, warmup_cosine_factor
 
 __all__ = [
@@ -30,10 +31,12 @@ __all__ = [
     "Method",
     "PlainProgress",
     "Progress",
+    "ResidualAdapter",
     "ResidualEncoder",
     "RunConfig",
     "RunError",
     "RunFolder",
+    "ScatteringEncoder",
     "SilentProgress",
     "TerminalProgress",
     "command_for",
