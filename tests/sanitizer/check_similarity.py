@@ -51,7 +51,8 @@ def check_two_sides(generator: np.random.Generator) -> None:
             _core.softmax_forward(*shared, True, sums, others, num_threads=threads)
             assert np.isfinite(sums).all()
             if not both:
-                expected = np.full_like(x, np.nan, order="C")
+                compute = np.float64 if dtype == np.float64 else np.float32
+                expected = np.full(x.shape, np.nan, compute)
                 _core.softmax_forward(*shared, False, sums, expected=expected, num_threads=threads)
                 assert np.isfinite(expected).all()
             grads = [np.full_like(x, np.nan)], [np.full_like(y, np.nan)]
