@@ -14,6 +14,7 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.ticker import NullFormatter
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,10 @@ def draw_panel(axes: Axes, record: dict[str, Any]) -> None:
             texts = [f"{ratio:.0f}×" if ratio >= 9.5 else f"{ratio:.1f}×" for ratio in ratios]
             axes.bar_label(drawn, texts, size=5.5)
     axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, high * (high / low) ** 0.35)  # room for the legend
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.tick_params(axis="y", labelsize=7)
     cases = [row["case"].removeprefix("ntxent ").replace(" ", "\n") for row in rows]
     axes.set_xticks(range(len(rows)), cases, size=7)
     axes.set_title(panel.title, size=10)
