@@ -63,7 +63,7 @@ class AdvEncoderConfig(TwoViewConfig):
     )
     source: str = option(
         "direct",
-        "where it comes from: the paper's generator, or free pixels, faster and stronger here",
+        "where it comes from: the paper's generator, or free pixels",
         choices=("generator", "direct"),
     )
     criterion: str = option(
