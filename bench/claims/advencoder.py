@@ -22,13 +22,13 @@ its patch, the cosine criterion and the other defences are reported only.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from _common import Claim, conclude, train
 from torch import Tensor
 
 from ipse.data import ImageData, load
@@ -41,7 +41,6 @@ from ipse.evaluation import (
 from ipse.functional import band_energy
 from ipse.methods.advencoder import AdvEncoder, AdvEncoderConfig, defend, downstream_tasks
 from ipse.methods.pt_ood import unfamiliar_images
-from ipse.training.randomness import Stream, generator
 
 EXTRA = ("generator", "patch", "cosine")
 
@@ -57,28 +56,6 @@ class Outcome:
     inside: bool
     parseval: float
     seconds: float
-
-
-@dataclass(frozen=True)
-class Claim:
-    """One claim with what was measured for it."""
-
-    name: str
-    measured: str
-    holds: bool
-
-
-def train(method: AdvEncoder, data: ImageData) -> None:
-    """The steps are the library's, the loop is the shortest possible."""
-    config = method.config
-    method.train()
-    for epoch in range(config.epochs):
-        order = method.order(epoch)
-        for step in range(method.steps_per_epoch):
-            indices = order[step * config.batch_size : (step + 1) * config.batch_size]
-            batch = data.batch(indices, torch.device("cpu"))
-            method.step(batch, generator(config.seed, Stream.STEP, epoch, step))
-    method.eval()
 
 
 def image_terms(change: Tensor, radius: float) -> Tensor:
@@ -220,13 +197,7 @@ def main() -> int:
         print(f"seed {seed}: {outcomes[-1].seconds:.0f} s", flush=True)
     show(outcomes)
     claims = judge(outcomes)
-    print()
-    for claim in claims:
-        print(f"{'HOLDS' if claim.holds else 'FAILS'}  {claim.name}: {claim.measured}")
-    if arguments.out is not None:
-        record = {"runs": [asdict(o) for o in outcomes], "claims": [asdict(c) for c in claims]}
-        arguments.out.write_text(json.dumps(record, indent=2) + "\n")
-    return 0 if all(claim.holds for claim in claims) else 1
+    return conclude(claims, arguments, runs=outcomes)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,6 @@ claims held.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Sequence
@@ -26,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from _common import Claim, conclude, train
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -67,28 +67,10 @@ class Outcome:
     seconds: float
 
 
-@dataclass(frozen=True)
-class Claim:
-    """One claim with what was measured for it."""
-
-    name: str
-    measured: str
-    holds: bool
-
-
-def train(method: BarlowTwins, data: ImageData) -> Outcome:
-    """Trains and measures; the steps are the library's, the loop is the shortest possible."""
-    begun, config = time.monotonic(), method.config
-    method.train()
-    for epoch in range(config.epochs):
-        order = torch.randperm(
-            len(data.train_images), generator=generator(config.seed, Stream.ORDER, epoch)
-        )
-        for step in range(method.steps_per_epoch):
-            indices = order[step * config.batch_size : (step + 1) * config.batch_size]
-            batch = data.batch(indices, torch.device("cpu"))
-            method.step(batch, generator(config.seed, Stream.STEP, epoch, step))
-    method.eval()
+def run(method: BarlowTwins, data: ImageData) -> Outcome:
+    """Trains and measures."""
+    begun = time.monotonic()
+    train(method, data)
     scores = score(extract(method.features, data), data)
     correlation = method.correlation_on(data.test_images).double()
     off = correlation - torch.diag(correlation.diagonal())
@@ -134,7 +116,7 @@ class Study:
         config = BarlowTwinsConfig.create(
             data="fashion-mnist", epochs=self.epochs, seed=seed, device="cpu", **changes
         )
-        outcome = train(kind(config, self.data), self.data)
+        outcome = run(kind(config, self.data), self.data)
         print(
             f"{name:<26} seed {seed}  linear {outcome.linear:5.2f}  kNN {outcome.knn:5.2f}  "
             f"off-diagonal {outcome.off_diagonal:.5f}  rank {outcome.effective_rank:6.1f}  "
@@ -232,19 +214,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         options.seeds,
     )
     claims = [*redundancy(study), dimension(study), *small_batch(study), exactness()]
-    print()
-    for claim in claims:
-        print(f"{'holds' if claim.holds else 'FAILS'}  {claim.name:<30} {claim.measured}")
-    if options.out:
-        content = {
-            "settings": {"epochs": options.epochs, "seeds": options.seeds},
-            "torch": torch.__version__,
-            "threads": torch.get_num_threads(),
-            "claims": [asdict(claim) for claim in claims],
-            "runs": {name: [asdict(o) for o in runs] for name, runs in study.runs.items()},
-        }
-        options.out.write_text(json.dumps(content, indent=2) + "\n")
-    return 0 if all(claim.holds for claim in claims) else 1
+    return conclude(claims, options, runs=study.runs)
 
 
 if __name__ == "__main__":

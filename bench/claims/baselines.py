@@ -18,27 +18,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
+from _common import train
 
 from ipse import methods
 from ipse.data import ImageData, load
 from ipse.evaluation import Scores, extract, score
 from ipse.training import Method
-from ipse.training.randomness import Stream, generator
 
 BASELINES = ("simclr", "moco", "swav", "dino")
-
-
-def train(method: Method[Any], data: ImageData) -> None:
-    """The steps are the library's, the loop is the shortest possible."""
-    config, size = method.config, method.config.batch_size
-    method.train()
-    for epoch in range(config.epochs):
-        order = method.order(epoch)
-        for step in range(method.steps_per_epoch):
-            batch = data.batch(order[step * size : (step + 1) * size], torch.device("cpu"))
-            method.step(batch, generator(config.seed, Stream.STEP, epoch, step))
-    method.eval()
 
 
 def scores_of(method: Method[Any], data: ImageData) -> Scores:

@@ -20,15 +20,13 @@ Every figure is the mean over the seeds. The exit code says whether all claims h
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import mean
 
-import torch
+from _common import Claim, conclude, train
 
 from ipse.data import DomainData, load
 from ipse.methods.batch_styles_standardization import (
@@ -36,22 +34,12 @@ from ipse.methods.batch_styles_standardization import (
     BSSConfig,
     domain_scores,
 )
-from ipse.training.randomness import Stream, generator
 
 ARMS = {"none": "none", "FA": "image", "BSS": "batch"}
 
 
-@dataclass(frozen=True)
-class Claim:
-    """One claim with what was measured for it."""
-
-    name: str
-    measured: str
-    holds: bool
-
-
-def train(data: DomainData, arm: str, seed: int, options: argparse.Namespace) -> dict[str, float]:
-    """Trains and measures; the steps are the library's, the loop is the shortest possible."""
+def run(data: DomainData, arm: str, seed: int, options: argparse.Namespace) -> dict[str, float]:
+    """Trains and measures."""
     begun = time.process_time()
     config = BSSConfig.create(
         data=data.name,
@@ -65,13 +53,8 @@ def train(data: DomainData, arm: str, seed: int, options: argparse.Namespace) ->
         device="cpu",
     )
     method = BatchStylesStandardization(config, data)
-    method.train()
-    for epoch in range(options.epochs):
-        order = method.order(epoch)[: method.steps_per_epoch * 128].view(-1, 128)
-        for step, indices in enumerate(order):
-            batch = data.batch(indices, torch.device("cpu"))
-            method.step(batch, generator(seed, Stream.STEP, epoch, step))
-    scores = domain_scores(method.eval(), data)
+    train(method, data)
+    scores = domain_scores(method, data)
     seconds = time.process_time() - begun
     figures = "  ".join(f"{name} {value:5.2f}" for name, value in scores.items())
     print(f"{arm:<5} seed {seed}  {figures}  {seconds:5.1f} CPU s", flush=True)
@@ -116,21 +99,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     runs: dict[str, list[dict[str, float]]] = {arm: [] for arm in ARMS}
     for seed in range(options.seeds):
         for arm in ARMS:
-            runs[arm].append(train(data, arm, seed, options))
+            runs[arm].append(run(data, arm, seed, options))
     claims = claims_of(runs)
-    print()
-    for claim in claims:
-        print(f"{'HOLDS' if claim.holds else 'FAILS'}  {claim.name:<36} {claim.measured}")
-    if options.out:
-        content = {
-            "settings": {name: str(value) for name, value in vars(options).items()},
-            "torch": torch.__version__,
-            "threads": torch.get_num_threads(),
-            "claims": [asdict(claim) for claim in claims],
-            "runs": runs,
-        }
-        options.out.write_text(json.dumps(content, indent=2) + "\n")
-    return 0 if all(claim.holds for claim in claims) else 1
+    return conclude(claims, options, runs=runs)
 
 
 if __name__ == "__main__":

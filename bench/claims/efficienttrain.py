@@ -17,16 +17,16 @@ their times are of the same minutes of the same machine.
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import statistics
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+from _common import Claim, conclude
 from torch import Tensor, nn
 
 from ipse.data import ImageData, load
@@ -55,15 +55,6 @@ class Arm:
     @property
     def seconds(self) -> float:
         return sum(self.epoch_seconds)
-
-
-@dataclass(frozen=True)
-class Claim:
-    """One claim with what was measured for it."""
-
-    name: str
-    measured: str
-    holds: bool
 
 
 class Training:
@@ -301,19 +292,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         means = {key: statistics.mean(row[key] for row in rows) for key in rows[0]}
         print(when, "  ".join(f"{key} {value:.2f}" for key, value in means.items()))
     claims = [*exactness(), *curriculum(study), *dynamics(study)]
-    for claim in claims:
-        print(f"{'HOLDS' if claim.holds else 'FAILS'}  {claim.name:<28} {claim.measured}")
-    if options.out:
-        content = {
-            "settings": {"epochs": options.epochs, "train_size": options.train_size},
-            "torch": torch.__version__,
-            "threads": torch.get_num_threads(),
-            "claims": [asdict(claim) for claim in claims],
-            "dynamics": study.dynamics,
-            "arms": {name: [asdict(arm) for arm in arms] for name, arms in study.arms.items()},
-        }
-        options.out.write_text(json.dumps(content, indent=2) + "\n")
-    return 0 if all(claim.holds for claim in claims) else 1
+    return conclude(claims, options, dynamics=study.dynamics, arms=study.arms)
 
 
 if __name__ == "__main__":

@@ -20,14 +20,14 @@ Every accuracy is the mean over the seeds. The exit code says whether all claims
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from _common import Claim, conclude
 from sklearn.metrics import normalized_mutual_info_score
 from torch import Tensor
 
@@ -38,16 +38,6 @@ from ipse.methods.simclr import SimCLR, SimCLRConfig
 from ipse.training.randomness import Stream, generator, seeded
 
 BATCH = 16
-
-
-@dataclass(frozen=True)
-class Claim:
-    """One claim with what was measured for it; `decides` if the exit code depends on it."""
-
-    name: str
-    measured: str
-    holds: bool
-    decides: bool = True
 
 
 # (1) and (2): what is in the batches
@@ -274,21 +264,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     claims += oracle(sets)
     runs, effects = effect(fashion.limited(options.train_size, None), options.epochs, options.seeds)
     claims += effects
-    print()
-    for claim in claims:
-        verdict = "holds" if claim.holds else "FAILS" if claim.decides else "no   "
-        print(f"{verdict}  {claim.name:<46} {claim.measured}")
-    if options.out:
-        content = {
-            "settings": {name: str(value) for name, value in vars(options).items()},
-            "torch": torch.__version__,
-            "threads": torch.get_num_threads(),
-            "claims": [asdict(claim) for claim in claims],
-            "mechanisms": [asdict(result) for result in mechanisms],
-            "runs": {name: [asdict(outcome) for outcome in found] for name, found in runs.items()},
-        }
-        options.out.write_text(json.dumps(content, indent=2) + "\n")
-    return 0 if all(claim.holds for claim in claims if claim.decides) else 1
+    return conclude(claims, options, mechanisms=mechanisms, runs=runs)
 
 
 if __name__ == "__main__":

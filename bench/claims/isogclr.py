@@ -22,16 +22,16 @@ all claims held.
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from _common import Claim, conclude, train
 from scipy.stats import spearmanr
 from torch import Tensor
 from torch.nn import functional as F
@@ -49,15 +49,6 @@ LARGEST, SMALLEST = 1000, 10
 BANK_PER_CLASS = 200
 RARE_CLASSES = 5
 TAU_SEEDS = 3
-
-
-@dataclass(frozen=True)
-class Claim:
-    """One claim with what was measured for it."""
-
-    name: str
-    measured: str
-    holds: bool
 
 
 # (1) Against bisection
@@ -204,7 +195,7 @@ class Study:
                 train_size=None,
                 **changes,
             )
-            outcome = train(kind(config, tail.data), tail)
+            outcome = run(kind(config, tail.data), tail)
             self.runs.setdefault(name, []).append(outcome)
             print(
                 f"{name:<14} seed {seed}  kNN rare {outcome.rare:5.2f}  all {outcome.all:5.2f}  "
@@ -217,17 +208,10 @@ class Study:
         return sum(values) / len(values)
 
 
-def train(method: Method[Any], tail: LongTail) -> Outcome:
-    """Trains and measures; the steps are the library's, the loop is the shortest possible."""
-    begun, config = time.process_time(), method.config
-    method.train()
-    for epoch in range(config.epochs):
-        order = method.order(epoch)
-        for step in range(method.steps_per_epoch):
-            indices = order[step * config.batch_size : (step + 1) * config.batch_size]
-            batch = tail.data.batch(indices, torch.device("cpu"))
-            method.step(batch, generator(config.seed, Stream.STEP, epoch, step))
-    method.eval()
+def run(method: Method[Any], tail: LongTail) -> Outcome:
+    """Trains and measures."""
+    begun = time.process_time()
+    train(method, tail.data)
     rare, everything = tail.knn(method.features)
     means: list[float] = []
     spearman = math.nan
@@ -291,20 +275,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(claim.name, claim.measured, flush=True)
     study = Study(load("fashion-mnist", options.root), max(TAU_SEEDS, options.seeds))
     claims += long_tail(study, options.epochs, options.tau_epochs, options.seeds)
-    print()
-    for claim in claims:
-        print(f"{'holds' if claim.holds else 'FAILS'}  {claim.name:<48} {claim.measured}")
-    if options.out:
-        content = {
-            "settings": {name: str(value) for name, value in vars(options).items()},
-            "torch": torch.__version__,
-            "threads": torch.get_num_threads(),
-            "claims": [asdict(claim) for claim in claims],
-            "class_sizes": [tail.sizes.tolist() for tail in study.tails],
-            "runs": {name: [asdict(o) for o in runs] for name, runs in study.runs.items()},
-        }
-        options.out.write_text(json.dumps(content, indent=2) + "\n")
-    return 0 if all(claim.holds for claim in claims) else 1
+    sizes = [tail.sizes.tolist() for tail in study.tails]
+    return conclude(claims, options, class_sizes=sizes, runs=study.runs)
 
 
 if __name__ == "__main__":

@@ -22,15 +22,15 @@ rest of the sweep in (d) over the first `--sweep-seeds`. The exit code says whet
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from _common import Claim, conclude
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -86,15 +86,6 @@ class Outcome:
     within: float
     last_loss: float
     seconds: float
-
-
-@dataclass(frozen=True)
-class Claim:
-    """One claim with what was measured for it."""
-
-    name: str
-    measured: str
-    holds: bool
 
 
 class Study:
@@ -223,19 +214,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         load("fashion-mnist", options.root, train_size=options.train_size), options.epochs
     )
     claims = [*transfer(study, options.seeds), sweep(study, options.sweep_seeds)]
-    print()
-    for claim in claims:
-        print(f"{'holds' if claim.holds else 'FAILS'}  {claim.name:<36} {claim.measured}")
-    if options.out:
-        content = {
-            "settings": {name: str(value) for name, value in vars(options).items()},
-            "torch": torch.__version__,
-            "threads": torch.get_num_threads(),
-            "claims": [asdict(claim) for claim in claims],
-            "runs": {name: [asdict(o) for o in runs] for name, runs in study.runs.items()},
-        }
-        options.out.write_text(json.dumps(content, indent=2) + "\n")
-    return 0 if all(claim.holds for claim in claims) else 1
+    return conclude(claims, options, runs=study.runs)
 
 
 if __name__ == "__main__":

@@ -18,14 +18,14 @@ Every number is the mean over the seeds; the exit code says whether all claims h
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from _common import Claim, conclude
 from torch import Tensor, nn
 
 from ipse.data import ImageData, ViewDistribution, load, random_view
@@ -89,15 +89,6 @@ class Outcome:
     @property
     def final(self) -> float:
         return self.knn[-1]
-
-
-@dataclass(frozen=True)
-class Claim:
-    """One claim with what was measured for it."""
-
-    name: str
-    measured: str
-    holds: bool
 
 
 def split_digits() -> ImageData:
@@ -229,19 +220,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     runs = study(split_digits(), options.epochs, options.seeds)
     claims = [*judge(runs), exactness()]
-    print()
-    for claim in claims:
-        print(f"{'holds' if claim.holds else 'FAILS'}  {claim.name:<30} {claim.measured}")
-    if options.out:
-        content = {
-            "settings": {"epochs": options.epochs, "seeds": options.seeds},
-            "torch": torch.__version__,
-            "threads": torch.get_num_threads(),
-            "claims": [asdict(claim) for claim in claims],
-            "runs": {name: [asdict(o) for o in outcomes] for name, outcomes in runs.items()},
-        }
-        options.out.write_text(json.dumps(content, indent=2) + "\n")
-    return 0 if all(claim.holds for claim in claims) else 1
+    return conclude(claims, options, runs=runs)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,6 @@ Every number is the mean over the seeds; the exit code says whether all claims h
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Sequence
@@ -31,6 +30,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
+from _common import Claim, conclude, train
 
 from ipse.data import ImageData, load
 from ipse.evaluation import auroc, encode_all, knn_score, linear_probe
@@ -58,30 +58,8 @@ class Outcome:
     seconds: float
 
 
-@dataclass(frozen=True)
-class Claim:
-    """One claim with what was measured for it."""
-
-    name: str
-    measured: str
-    holds: bool
-
-
 # By split, then by backbone: one outcome a seed.
 Runs = dict[str, dict[str, list[Outcome]]]
-
-
-def train(method: PTOOD, data: ImageData) -> None:
-    """The steps are the library's, the loop is the shortest possible."""
-    config = method.config
-    method.train()
-    for epoch in range(config.epochs):
-        order = method.order(epoch)
-        for step in range(method.steps_per_epoch):
-            indices = order[step * config.batch_size : (step + 1) * config.batch_size]
-            batch = data.batch(indices, torch.device("cpu"))
-            method.step(batch, generator(config.seed, Stream.STEP, epoch, step))
-    method.eval()
 
 
 def measure(method: PTOOD, data: ImageData, split: str, begun: float) -> Outcome:
@@ -226,22 +204,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     print_means(runs)
     claims = [claim for split, encoders in runs.items() for claim in judge(split, encoders)]
     claims += exactness()
-    print()
-    for claim in claims:
-        print(f"{'holds' if claim.holds else 'FAILS'}  {claim.name:<44} {claim.measured}")
-    if options.out:
-        content = {
-            "settings": {"epochs": options.epochs, "seeds": options.seeds},
-            "torch": torch.__version__,
-            "threads": torch.get_num_threads(),
-            "claims": [asdict(claim) for claim in claims],
-            "runs": {
-                split: {name: [asdict(o) for o in outcomes] for name, outcomes in encoders.items()}
-                for split, encoders in runs.items()
-            },
-        }
-        options.out.write_text(json.dumps(content, indent=2) + "\n")
-    return 0 if all(claim.holds for claim in claims) else 1
+    return conclude(claims, options, runs=runs)
 
 
 if __name__ == "__main__":

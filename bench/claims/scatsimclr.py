@@ -23,15 +23,15 @@ The exit code says whether all claims that decide held.
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from _common import Claim, conclude, train
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -40,17 +40,6 @@ from ipse.evaluation import extract, score
 from ipse.functional import scattering2d
 from ipse.methods.scatsimclr import ScatSimCLR, ScatSimCLRConfig
 from ipse.training import ScatteringEncoder
-from ipse.training.randomness import Stream, generator, seeded
-
-
-@dataclass(frozen=True)
-class Claim:
-    """One claim with what was measured for it; `decides` if the exit code depends on it."""
-
-    name: str
-    measured: str
-    holds: bool
-    decides: bool = True
 
 
 class TrainedStem(ScatteringEncoder):
@@ -106,10 +95,10 @@ def probe(method: ScatSimCLR, data: ImageData) -> tuple[float, float]:
     return scores.linear, scores.knn
 
 
-def train(
+def run(
     kind: type[ScatSimCLR], data: ImageData, pretext: str, epochs: int, blocks: int, seed: int
 ) -> Outcome:
-    """Trains and measures; the steps are the library's, the loop is the shortest possible."""
+    """Trains and measures."""
     begun = time.perf_counter()
     config = ScatSimCLRConfig.create(
         data=data.name,
@@ -123,14 +112,7 @@ def train(
     )
     method = kind(config, data)
     untrained = probe(method, data)[0]
-    method.train()
-    for epoch in range(epochs):
-        order = method.order(epoch)
-        for step in range(method.steps_per_epoch):
-            indices = order[step * config.batch_size : (step + 1) * config.batch_size]
-            batch = data.batch(indices, torch.device("cpu"))
-            with seeded(seed, Stream.MODULES, epoch, step):
-                method.step(batch, generator(seed, Stream.STEP, epoch, step))
+    train(method, data)
     linear, knn = probe(method, data)
     accuracy = float("nan")
     if pretext != "none":
@@ -174,7 +156,7 @@ def learning(
     for seed in range(options.seeds):
         for name, (kind, data, pretext, epochs) in arms.items():
             if seed == 0 or data is few:
-                outcome = train(kind, data, pretext, epochs, options.blocks, seed)
+                outcome = run(kind, data, pretext, epochs, options.blocks, seed)
                 runs[name].append(outcome)
     scattering, trained, rotation, scattering_many, trained_many = runs.values()
     gap = mean(scattering) - mean(trained)
@@ -249,20 +231,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     claims = exactness(images)
     runs, learned = learning(options)
     claims = learned + claims
-    print()
-    for claim in claims:
-        verdict = "holds" if claim.holds else "FAILS" if claim.decides else "no   "
-        print(f"{verdict}  {claim.name:<42} {claim.measured}")
-    if options.out:
-        content = {
-            "settings": {name: str(value) for name, value in vars(options).items()},
-            "torch": torch.__version__,
-            "threads": torch.get_num_threads(),
-            "claims": [asdict(claim) for claim in claims],
-            "runs": {name: [asdict(outcome) for outcome in found] for name, found in runs.items()},
-        }
-        options.out.write_text(json.dumps(content, indent=2) + "\n")
-    return 0 if all(claim.holds for claim in claims if claim.decides) else 1
+    return conclude(claims, options, runs=runs)
 
 
 if __name__ == "__main__":

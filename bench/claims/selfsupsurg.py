@@ -18,15 +18,14 @@ whether all claims held.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
+from _common import Claim, conclude
 from torch import Tensor, nn
 
 from ipse.data import (
@@ -45,15 +44,6 @@ from ipse.training.randomness import Stream, generator
 FEW, DRAWS = 2, 3
 STEPS = {"10 %": 150, "100 %": 600}
 VIEWS = standard_views("surgery")
-
-
-@dataclass(frozen=True)
-class Claim:
-    """One claim with what was measured for it."""
-
-    name: str
-    measured: str
-    holds: bool
 
 
 def view(images: Tensor, source: torch.Generator) -> Tensor:
@@ -225,17 +215,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         single = ", ".join(f"{score:.1f}" for score in scores)
         print(f"{name:<20} {mean(scores):5.1f}  ({single})")
     print(f"{(time.process_time() - begun) / 60:.1f} minutes of CPU time\n")
-    for claim in claims:
-        print(f"{'holds' if claim.holds else 'FAILS'}  {claim.name:<36} {claim.measured}")
-    if options.out:
-        content = {
-            "settings": {"epochs": options.epochs, "seeds": options.seeds},
-            "torch": torch.__version__,
-            "claims": [asdict(claim) for claim in claims],
-            "scores": study.scores,
-        }
-        options.out.write_text(json.dumps(content, indent=2) + "\n")
-    return 0 if all(claim.holds for claim in claims) else 1
+    return conclude(claims, options, scores=study.scores)
 
 
 if __name__ == "__main__":

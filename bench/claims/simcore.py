@@ -21,14 +21,14 @@ Every number is the mean over the seeds; the exit code says whether all claims h
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from _common import Claim, conclude, train
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -36,7 +36,6 @@ from ipse.data import ImageData, load, load_digits, textures
 from ipse.evaluation import encode_all
 from ipse.functional import facility_location_coreset, kmeans
 from ipse.methods.simcore import SimCore, SimCoreConfig, select
-from ipse.training.randomness import Stream, generator
 
 FOOTWEAR = (5, 7, 9)
 NO_CLOTHES = 10  # the label of what is no clothes
@@ -65,15 +64,6 @@ class Outcome:
     seconds: float
 
 
-@dataclass(frozen=True)
-class Claim:
-    """One claim with what was measured for it."""
-
-    name: str
-    measured: str
-    holds: bool
-
-
 def open_fashion(root: str | None) -> ImageData:
     """Fashion-MNIST with strange images among the training part."""
     data = load("fashion-mnist", root, train_size=TARGET + OPEN)
@@ -86,19 +76,6 @@ def open_fashion(root: str | None) -> ImageData:
         train_labels=torch.cat([data.train_labels, labels]),
         classes=(*data.classes, "no clothes"),
     )
-
-
-def train(method: SimCore, data: ImageData) -> None:
-    """The steps are the library's, the loop is the shortest possible."""
-    config = method.config
-    method.train()
-    for epoch in range(config.epochs):
-        order = method.order(epoch)
-        for step in range(method.steps_per_epoch):
-            indices = order[step * config.batch_size : (step + 1) * config.batch_size]
-            batch = data.batch(indices, torch.device("cpu"))
-            method.step(batch, generator(config.seed, Stream.STEP, epoch, step))
-    method.eval()
 
 
 def retrieval_features(method: SimCore, data: ImageData) -> tuple[Tensor, Tensor]:
@@ -239,19 +216,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     data = open_fashion(options.root)
     outcomes, method = study(data, options.epochs, options.seeds)
     claims = [*judge(outcomes), exactness(method, data)]
-    print()
-    for claim in claims:
-        print(f"{'holds' if claim.holds else 'FAILS'}  {claim.name:<34} {claim.measured}")
-    if options.out:
-        content = {
-            "settings": {"epochs": options.epochs, "seeds": options.seeds},
-            "torch": torch.__version__,
-            "threads": torch.get_num_threads(),
-            "claims": [asdict(claim) for claim in claims],
-            "runs": [asdict(outcome) for outcome in outcomes],
-        }
-        options.out.write_text(json.dumps(content, indent=2) + "\n")
-    return 0 if all(claim.holds for claim in claims) else 1
+    return conclude(claims, options, runs=outcomes)
 
 
 if __name__ == "__main__":
