@@ -10,6 +10,7 @@ import torch
 
 from ipse import methods
 from ipse.data import Batch, ImageData
+from ipse.evaluation import Result
 from ipse.training import Method, load_checkpoint
 from ipse.training.randomness import Stream, generator
 
@@ -38,8 +39,11 @@ def take_steps(method: Method[Any], data: ImageData, count: int) -> list[dict[st
 
 def assert_resumes(
     slug: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **settings: Any
-) -> None:
-    """A run that breaks off after 11 of 18 steps goes on to the bytes of an undisturbed one."""
+) -> Result:
+    """A run that breaks off after 11 of 18 steps goes on to the bytes of an undisturbed one.
+
+    Returns the result of the undisturbed one.
+    """
     kind = methods.get(slug)
     given = {"train_size": 96, "test_size": 40, "batch_size": 16, "epochs": 3, "device": "cpu"}
     given |= {"dimension": 8, "hidden": 16, "checkpoint_seconds": 0.0, **settings}
@@ -64,9 +68,11 @@ def assert_resumes(
     result = methods.resume(tmp_path / "run")
 
     assert result.scores == expected.scores
+    assert result.tables == expected.tables
     one, other = (tmp_path / name for name in ("run", "undisturbed"))
     assert (one / "metrics.jsonl").read_bytes() == (other / "metrics.jsonl").read_bytes()
     states = [load_checkpoint(path / "checkpoint.pt").state["modules"] for path in (one, other)]
     for part, tensors in states[0].items():
         for name, value in tensors.items():
             assert torch.equal(value, states[1][part][name]), (part, name)
+    return expected

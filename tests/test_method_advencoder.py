@@ -6,11 +6,18 @@ from typing import Any
 import pytest
 import torch
 
-from ipse import methods
 from ipse.data import ImageData, load
 from ipse.methods.advencoder import AdvEncoder, AdvEncoderConfig, downstream_tasks
 from ipse.training import ConfigError
+from tests.method_runs import assert_resumes
 
+ATTACK = {
+    "attack_epochs": 1,
+    "attack_batch": 16,
+    "head_epochs": 2,
+    "defence_epochs": 1,
+    "radius": 1.0,
+}
 TINY = {
     "train_size": 160,
     "test_size": 60,
@@ -19,11 +26,7 @@ TINY = {
     "dimension": 8,
     "hidden": 16,
     "device": "cpu",
-    "attack_epochs": 1,
-    "attack_batch": 16,
-    "head_epochs": 2,
-    "defence_epochs": 1,
-    "radius": 1.0,
+    **ATTACK,
 }
 
 
@@ -43,10 +46,7 @@ def test_tasks_are_numbered_from_zero(digits: ImageData) -> None:
 
 
 def test_run_and_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def config(out: str) -> AdvEncoderConfig:
-        return AdvEncoderConfig.create(**TINY, checkpoint_seconds=0, out=str(tmp_path / out))
-
-    whole = methods.run(config("whole"))
+    whole = assert_resumes("advencoder", tmp_path, monkeypatch, **ATTACK)
     assert set(whole.tables) == {"universal perturbation", "defences"}
     attacks = whole.tables["universal perturbation"]
     assert len(attacks) == 6
@@ -63,24 +63,6 @@ def test_run_and_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
         "adversarial training",
     }
     assert "One perturbation for all images" in whole.report.read_text()
-
-    original, calls = AdvEncoder.step, []
-
-    def dying(self: AdvEncoder, *arguments: Any) -> Any:
-        calls.append(0)
-        if len(calls) > 7:
-            raise MemoryError
-        return original(self, *arguments)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(AdvEncoder, "step", dying)
-        with pytest.raises(MemoryError):
-            methods.run(config("killed"))
-    resumed = methods.resume(tmp_path / "killed")
-    assert resumed.scores == whole.scores
-    assert resumed.tables == whole.tables
-    metrics = [(tmp_path / run / "metrics.jsonl").read_bytes() for run in ("whole", "killed")]
-    assert metrics[0] == metrics[1]
 
 
 @pytest.mark.parametrize("attack", ["perturbation", "patch"])

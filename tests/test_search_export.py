@@ -2,6 +2,7 @@
 
 from html.parser import HTMLParser
 
+import networkx
 import pytest
 
 from ipse.search import (
@@ -66,7 +67,6 @@ def test_a_very_deep_tree_is_no_matter() -> None:
 
 
 def test_networkx_gets_the_tree(found: Table) -> None:
-    networkx = pytest.importorskip("networkx")
     graph = to_networkx(found, label=str)
     assert networkx.is_arborescence(graph)
     assert graph.number_of_nodes() == len(found.parent)

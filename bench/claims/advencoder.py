@@ -103,7 +103,7 @@ def study(data: ImageData, epochs: int, seed: int, extra: bool) -> Outcome:
             ]
             for name, perturb in perturbations.items()
         },
-        defences=defend(encoder, tasks[0], learned, config),
+        defences=defend(encoder, heads[0], tasks[0], learned, config),
         repeats=torch.equal(fit(epochs=2).delta, fit(epochs=2).delta),
         # Of epsilon as float32 has it.
         largest=float(learned.delta.abs().max() / torch.tensor(config.epsilon)),

@@ -1,16 +1,62 @@
-"""A method that trains another one: finding it, and its settings as text."""
+"""A method that trains another one: passing on what is the other's, finding it, its settings."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
+import torch
+from torch import Tensor
+
+from ipse.data import Batch, ImageData
 from ipse.training import ConfigError, Method, RunConfig
 from ipse.training.config import field_type
 
-__all__ = ["wrapped_config"]
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+__all__ = ["WrappingMethod", "wrapped_config"]
+
+ConfigT = TypeVar("ConfigT", bound=RunConfig)
 
 _SWITCH = {"true": True, "false": False}
+
+
+class WrappingMethod(Method[ConfigT]):
+    """A method whose learning another one does; a subclass builds that and adds what is its own.
+
+    Attributes:
+        learner: The other method. Its optimizers and schedules are the run's.
+    """
+
+    learner: Method[Any]
+
+    def adopt(self, learner: Method[Any]) -> None:
+        """Makes `learner` what learns; for `build`."""
+        self.learner = learner
+        self.optimizers, self.schedules = learner.optimizers, learner.schedules
+
+    def prepare(self, data: ImageData) -> Sequence[str]:
+        return self.learner.prepare(data)
+
+    def order(self, epoch: int) -> Tensor:
+        return self.learner.order(epoch)
+
+    def step(self, batch: Batch, generator: torch.Generator) -> Mapping[str, Tensor]:
+        return self.learner.step(batch, generator)
+
+    def features(self, images: Tensor) -> Tensor:
+        return self.learner.features(images)
+
+    def attach(self, fabric: Fabric) -> None:
+        self.learner.attach(fabric)
+
+    def state(self) -> dict[str, Any]:
+        return self.learner.state()
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        self.learner.load_state(state)
 
 
 def wrapped_config(

@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
-from ipse.data import Batch, ImageData
+from ipse.data import ImageData
 from ipse.evaluation import (
     PREPROCESSING,
     AttackSettings,
@@ -33,17 +33,16 @@ from ipse.evaluation import (
     prune_encoder,
     random_signs,
 )
-from ipse.losses import NTXentLoss
 from ipse.methods._classes import parse_classes
-from ipse.methods._two_views import TwoViewConfig, TwoViewMethod
 from ipse.methods.pt_ood import unfamiliar_images
-from ipse.training import ConfigError, option, projector
+from ipse.methods.simclr import SimCLR, SimCLRConfig
+from ipse.training import ConfigError, option
 
 __all__ = ["AdvEncoder", "AdvEncoderConfig", "Task", "defend", "downstream_tasks"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class AdvEncoderConfig(TwoViewConfig):
+class AdvEncoderConfig(SimCLRConfig):
     """Settings of the pre-training, the attack and the defences."""
 
     slug: ClassVar[str] = "advencoder"
@@ -85,8 +84,10 @@ class AdvEncoderConfig(TwoViewConfig):
     )
 
 
-class AdvEncoder(TwoViewMethod[AdvEncoderConfig]):
-    """The protocol; see the module's text."""
+class AdvEncoder(SimCLR):
+    """The protocol; see the module's text. The pre-training is SimCLR's."""
+
+    config: AdvEncoderConfig
 
     title = "AdvEncoder"
     about = (
@@ -100,17 +101,6 @@ class AdvEncoder(TwoViewMethod[AdvEncoderConfig]):
     def build(self, data: ImageData) -> None:
         second_classes(self.config, len(data.classes))
         super().build(data)
-
-    def build_heads(self) -> None:
-        config = self.config
-        self.projector = projector(self.encoder.features, config.hidden, config.dimension)
-        self.loss = NTXentLoss(temperature=config.temperature)
-
-    def step(self, batch: Batch, generator: torch.Generator) -> Mapping[str, Tensor]:
-        views = self.two_views(batch.images, generator)
-        loss = self.loss(*(self.projector(self.encoder(view)) for view in views))
-        self.minimise(loss)
-        return {"loss": loss.detach()}
 
     def settings(self) -> AttackSettings:
         """The attack that the configuration asks for."""
@@ -140,15 +130,15 @@ class AdvEncoder(TwoViewMethod[AdvEncoderConfig]):
         if config.attack == "perturbation":
             attacks["random signs"] = control
         tasks = downstream_tasks(data, config)
-        rows, defences = {}, {}
-        for task in tasks:
-            head = task.head(encoder, config)
-            for name, perturb in attacks.items():
-                rows[f"{task.name}, {name}"] = asdict(task.robustness(encoder, head, perturb))
-        first = tasks[0]
-        for name, robustness in defend(encoder, first, learned, config).items():
-            defences[name] = asdict(robustness)
-        return [_attack_table(rows, config), _defence_table(defences, first.name)]
+        heads = [task.head(encoder, config) for task in tasks]
+        rows = {
+            f"{task.name}, {name}": asdict(task.robustness(encoder, head, perturb))
+            for task, head in zip(tasks, heads, strict=True)
+            for name, perturb in attacks.items()
+        }
+        found = defend(encoder, heads[0], tasks[0], learned, config)
+        defences = {name: asdict(robustness) for name, robustness in found.items()}
+        return [_attack_table(rows, config), _defence_table(defences, tasks[0].name)]
 
 
 @dataclass(frozen=True)
@@ -222,15 +212,20 @@ def _only(classes: list[int], images: Tensor, labels: Tensor) -> tuple[Tensor, T
 
 
 def defend(
-    encoder: nn.Module, task: Task, perturb: UniversalPerturbation, config: AdvEncoderConfig
+    encoder: nn.Module,
+    head: nn.Module,
+    task: Task,
+    perturb: UniversalPerturbation,
+    config: AdvEncoderConfig,
 ) -> dict[str, Robustness]:
     """The task's robustness without a defence and with each of the paper's four.
 
-    The perturbation is always the one that was fitted to the undefended encoder.
+    Args:
+        encoder, head: What is defended; the head as `task.head` fits it.
+        perturb: Fitted to this encoder; the defended ones get it too.
     """
     device = next(encoder.parameters()).device
     images, labels = task.train_images.to(device), task.train_labels.to(device)
-    head = task.head(encoder, config)
     result = {"none": task.robustness(encoder, head, perturb)}
     for name, before in PREPROCESSING.items():
         result[f"pre-processing, {name}"] = task.robustness(encoder, head, perturb, before)

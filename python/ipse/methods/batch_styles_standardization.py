@@ -14,7 +14,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -26,12 +26,10 @@ from ipse.data.styled_views import EXCHANGES, JITTERS
 from ipse.evaluation import Table, encode_all, linear_probe
 from ipse.functional import similarity_logsumexp, topk_similarity
 from ipse.methods._two_views import TwoViewConfig, TwoViewMethod
+from ipse.methods._wrapped import WrappingMethod
 from ipse.methods.simclr import SimCLR
 from ipse.methods.swav import SwAV
 from ipse.training import ConfigError, Method, option
-
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric
 
 __all__ = ["BSSConfig", "BatchStylesStandardization", "domain_scores", "same_view_loss"]
 
@@ -149,13 +147,10 @@ class _StyledSwAV(SwAV):
         return {"loss": loss.detach()}
 
 
-class BatchStylesStandardization(Method[BSSConfig]):
+class BatchStylesStandardization(WrappingMethod[BSSConfig]):
     """The views; the learning is done by the method of the chosen loss.
 
     In several processes all ranks share the style that the first one draws.
-
-    Attributes:
-        learner: That method.
     """
 
     title = "BSS"
@@ -187,23 +182,7 @@ class BatchStylesStandardization(Method[BSSConfig]):
             least_ratio=config.least_ratio,
             largest_ratio=config.largest_ratio,
         )
-        self.learner = learner
-        self.optimizers, self.schedules = learner.optimizers, learner.schedules
-
-    def step(self, batch: Batch, generator: torch.Generator) -> Mapping[str, Tensor]:
-        return self.learner.step(batch, generator)
-
-    def features(self, images: Tensor) -> Tensor:
-        return self.learner.features(images)
-
-    def attach(self, fabric: Fabric) -> None:
-        self.learner.attach(fabric)
-
-    def state(self) -> dict[str, Any]:
-        return self.learner.state()
-
-    def load_state(self, state: Mapping[str, Any]) -> None:
-        self.learner.load_state(state)
+        self.adopt(learner)
 
     def tables(self, untrained: Self, data: ImageData) -> Sequence[Table]:
         if not isinstance(data, DomainData):

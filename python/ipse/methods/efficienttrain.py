@@ -14,7 +14,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -24,12 +24,9 @@ from ipse.data import Batch, ImageData
 from ipse.evaluation import Picture, Table
 from ipse.functional import fourier_crop, lanczos_crop
 from ipse.methods._classifier import Classifier, ClassifierConfig
-from ipse.methods._wrapped import wrapped_config
+from ipse.methods._wrapped import WrappingMethod, wrapped_config
 from ipse.schedules import Schedule, efficienttrain, efficienttrain_plus
 from ipse.training import ConfigError, Method, RunConfig, option
-
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric
 
 __all__ = ["EfficientTrain", "EfficientTrainConfig"]
 
@@ -76,7 +73,7 @@ class EfficientTrainConfig(RunConfig):
     )
 
 
-class EfficientTrain(Method[EfficientTrainConfig]):
+class EfficientTrain(WrappingMethod[EfficientTrainConfig]):
     """The curriculum; the learning is done by a supervised learner or by the chosen method.
 
     Views are made at the full size and then cropped, as in the paper; a method that does not know
@@ -106,10 +103,9 @@ class EfficientTrain(Method[EfficientTrainConfig]):
         self.schedule = self.new_schedule()
         self.total_steps = self.schedule.total_steps
         kind, config = self._learner()
-        self.learner = kind(config, data, total_steps=self.total_steps)
+        self.adopt(kind(config, data, total_steps=self.total_steps))
         self.uses_labels = self.learner.uses_labels
         self._try_sizes(data)
-        self.optimizers, self.schedules = self.learner.optimizers, self.learner.schedules
         if self.config.variant == "et++":
             for schedule in self.schedules.values():
                 _follow(schedule, self.schedule)
@@ -176,23 +172,11 @@ class EfficientTrain(Method[EfficientTrainConfig]):
         self.schedule.advance()
         return {**learned, **scalars}
 
-    def prepare(self, data: ImageData) -> Sequence[str]:
-        return self.learner.prepare(data)
-
-    def order(self, epoch: int) -> Tensor:
-        return self.learner.order(epoch)
-
-    def features(self, images: Tensor) -> Tensor:
-        return self.learner.features(images)
-
-    def attach(self, fabric: Fabric) -> None:
-        self.learner.attach(fabric)
-
     def state(self) -> dict[str, Any]:
-        return {**self.learner.state(), "schedule": self.schedule.state_dict()}
+        return {**super().state(), "schedule": self.schedule.state_dict()}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        self.learner.load_state(state)
+        super().load_state(state)
         self.schedule.load_state_dict(state["schedule"])
 
     def pictures(self, untrained: Self, data: ImageData) -> Sequence[Picture]:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -31,15 +31,13 @@ from ipse.data import (
 )
 from ipse.evaluation import Table, encode_all, linear_probe, video_macro_f1
 from ipse.methods._two_views import TwoViewConfig, TwoViewMethod
+from ipse.methods._wrapped import WrappingMethod
 from ipse.methods.dino import DINO
 from ipse.methods.moco import MoCo
 from ipse.methods.simclr import SimCLR
 from ipse.methods.swav import SwAV
-from ipse.training import ConfigError, Method, option
+from ipse.training import ConfigError, option
 from ipse.training.randomness import Stream, generator
-
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric
 
 __all__ = ["SelfSupSurg", "SelfSupSurgConfig"]
 
@@ -76,12 +74,8 @@ class SelfSupSurgConfig(TwoViewConfig):
     )
 
 
-class SelfSupSurg(Method[SelfSupSurgConfig]):
-    """The recipe; the learning is done by the method of the chosen loss.
-
-    Attributes:
-        learner: That method.
-    """
+class SelfSupSurg(WrappingMethod[SelfSupSurgConfig]):
+    """The recipe; the learning is done by the method of the chosen loss."""
 
     title = "SelfSupSurg"
     about = (
@@ -108,10 +102,10 @@ class SelfSupSurg(Method[SelfSupSurgConfig]):
         names = [field.name for field in dataclasses.fields(TwoViewConfig)]
         shared = {name: getattr(config, name) for name in names}
         own = kind.Config.create(**shared, **_SETTINGS.get(config.loss, {}))
-        self.learner = kind(own, data, total_steps=self.total_steps)
+        learner = kind(own, data, total_steps=self.total_steps)
         domain = config.recipe == "domain"
-        self.learner.views = standard_views("surgery") if domain else GENERIC_VIEWS
-        self.optimizers, self.schedules = self.learner.optimizers, self.learner.schedules
+        learner.views = standard_views("surgery") if domain else GENERIC_VIEWS
+        self.adopt(learner)
 
     def order(self, epoch: int) -> Tensor:
         config = self.config
@@ -121,18 +115,6 @@ class SelfSupSurg(Method[SelfSupSurgConfig]):
     def step(self, batch: Batch, generator: torch.Generator) -> Mapping[str, Tensor]:
         self.learner.after_view = self.after_view
         return self.learner.step(batch, generator)
-
-    def features(self, images: Tensor) -> Tensor:
-        return self.learner.features(images)
-
-    def attach(self, fabric: Fabric) -> None:
-        self.learner.attach(fabric)
-
-    def state(self) -> dict[str, Any]:
-        return self.learner.state()
-
-    def load_state(self, state: Mapping[str, Any]) -> None:
-        self.learner.load_state(state)
 
     def tables(self, untrained: Self, data: ImageData) -> Sequence[Table]:
         assert isinstance(data, VideoData)

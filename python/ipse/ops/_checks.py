@@ -1,4 +1,4 @@
-"""Checks of arguments that the operators of the similarity engine share."""
+"""Checks of arguments that the operators share."""
 
 import torch
 from torch import Tensor
@@ -6,17 +6,27 @@ from torch import Tensor
 from ipse.ops._registry import COMPUTE_DTYPES
 
 
+def check_float(name: str, argument: str, tensor: Tensor) -> None:
+    """TypeError unless the tensor is dense and of a dtype that the core computes in."""
+    if tensor.dtype not in COMPUTE_DTYPES:
+        allowed = "float32, float64, bfloat16 or float16"
+        raise TypeError(f"{name}: {argument} must be {allowed}, got {tensor.dtype}")
+    check_dense(name, argument, tensor)
+
+
+def check_dense(name: str, argument: str, tensor: Tensor) -> None:
+    """TypeError unless the tensor is dense."""
+    if tensor.layout is not torch.strided:
+        raise TypeError(f"{name}: {argument} must be a dense tensor, got {tensor.layout}")
+
+
 def check_embeddings(name: str, arguments: dict[str, Tensor]) -> None:
     """ValueError or TypeError unless all are (., D) float tensors of one width, dtype, device."""
     (first_name, first), *others = arguments.items()
     for argument, value in arguments.items():
-        if value.dtype not in COMPUTE_DTYPES:
-            allowed = "float32, float64, bfloat16 or float16"
-            raise TypeError(f"{name}: {argument} must be {allowed}, got {value.dtype}")
+        check_float(name, argument, value)
         if value.dim() != 2:
             raise ValueError(f"{name}: {argument} must be (N, D), got shape {tuple(value.shape)}")
-        if value.layout is not torch.strided:
-            raise TypeError(f"{name}: {argument} must be a dense tensor, got {value.layout}")
         if 0 in value.shape:
             raise ValueError(
                 f"{name}: {argument} must have at least one row and one feature, "

@@ -6,16 +6,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ipse.ops._registry import COMPUTE_DTYPES, to_numpy
+from ipse.ops._checks import check_float
+from ipse.ops._registry import to_numpy
 
 
 def check_planes(function: str, argument: str, planes: Tensor) -> None:
     """Raises TypeError or ValueError unless ``planes`` is a dense float tensor (P, H, W)."""
-    if planes.dtype not in COMPUTE_DTYPES:
-        allowed = "float32, float64, bfloat16 or float16"
-        raise TypeError(f"{function}: {argument} must be {allowed}, got {planes.dtype}")
-    if planes.layout is not torch.strided:
-        raise TypeError(f"{function}: {argument} must be a dense tensor, got {planes.layout}")
+    check_float(function, argument, planes)
     if planes.dim() != 3:
         raise ValueError(
             f"{function}: {argument} must be (P, H, W), got shape {tuple(planes.shape)}"

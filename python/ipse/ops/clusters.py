@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ipse import _core
 from ipse.ops import cluster_formulas as formulas
+from ipse.ops._checks import check_dense
 from ipse.ops._registry import define, to_numpy
 
 # Of each operator, what it calls in the core.
@@ -26,8 +27,7 @@ def check_points(name: str, points: Tensor, argument: str = "points") -> None:
     """Raises unless ``points`` is a dense float32 or float64 matrix with something in it."""
     if points.dtype not in (torch.float32, torch.float64):
         raise TypeError(f"{name}: {argument} must be float32 or float64, got {points.dtype}")
-    if points.layout is not torch.strided:
-        raise TypeError(f"{name}: {argument} must be a dense tensor, got {points.layout}")
+    check_dense(name, argument, points)
     if points.dim() != 2 or 0 in points.shape:
         raise ValueError(
             f"{name}: {argument} must be (N, D) with N, D >= 1, got shape {tuple(points.shape)}"

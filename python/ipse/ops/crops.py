@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ipse import _core
 from ipse.ops import crop_formulas as formulas
+from ipse.ops._checks import check_dense
 from ipse.ops._registry import COMPUTE_DTYPES, define, to_numpy
 
 
@@ -31,8 +32,7 @@ def check_crop(
     if dtype not in COMPUTE_DTYPES:
         allowed = "float32, float64, bfloat16 or float16"
         raise TypeError(f"{name}: dtype must be {allowed}, got {dtype}")
-    if x.layout is not torch.strided:
-        raise TypeError(f"{name}: x must be a dense tensor, got {x.layout}")
+    check_dense(name, "x", x)
     if x.dim() < 2:
         raise ValueError(f"{name}: x must be (..., H, W), got shape {tuple(x.shape)}")
     for side, size, most in (("height", height, x.shape[-2]), ("width", width, x.shape[-1])):

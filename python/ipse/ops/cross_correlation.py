@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ipse import _core
 from ipse.ops import formulas
+from ipse.ops._checks import check_float
 from ipse.ops._registry import COMPUTE_DTYPES, define, differentiate, to_numpy
 
 SIDES = ("auto", "samples", "features")
@@ -39,13 +40,9 @@ def resolve_side(name: str, side: str, z1: Tensor) -> str:
 def check_views(name: str, z1: Tensor, z2: Tensor) -> None:
     """Raises ValueError or TypeError unless z1 and z2 are two (N >= 2, D >= 1) float views."""
     for argument, view in (("z1", z1), ("z2", z2)):
-        if view.dtype not in COMPUTE_DTYPES:
-            allowed = "float32, float64, bfloat16 or float16"
-            raise TypeError(f"{name}: {argument} must be {allowed}, got {view.dtype}")
+        check_float(name, argument, view)
         if view.dim() != 2:
             raise ValueError(f"{name}: {argument} must be (N, D), got shape {tuple(view.shape)}")
-        if view.layout is not torch.strided:
-            raise TypeError(f"{name}: {argument} must be a dense tensor, got {view.layout}")
     if z1.shape != z2.shape:
         shapes = f"{tuple(z1.shape)} and {tuple(z2.shape)}"
         raise ValueError(f"{name}: z1 and z2 must have the same shape, got {shapes}")

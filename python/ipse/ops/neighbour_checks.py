@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from ipse.ops._checks import check_float
 from ipse.ops._registry import COMPUTE_DTYPES
 
 METRICS = ("cosine", "dot", "l2")
@@ -10,11 +11,7 @@ METRICS = ("cosine", "dot", "l2")
 
 def check_matrix(name: str, argument: str, matrix: Tensor) -> None:
     """Raises unless ``matrix`` is a dense float matrix."""
-    if matrix.dtype not in COMPUTE_DTYPES:
-        allowed = "float32, float64, bfloat16 or float16"
-        raise TypeError(f"{name}: {argument} must be {allowed}, got {matrix.dtype}")
-    if matrix.layout is not torch.strided:
-        raise TypeError(f"{name}: {argument} must be a dense tensor, got {matrix.layout}")
+    check_float(name, argument, matrix)
     if matrix.dim() != 2:
         raise ValueError(f"{name}: {argument} must be (N, D), got shape {tuple(matrix.shape)}")
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ipse import _core
 from ipse.ops import prototype_formulas as formulas
+from ipse.ops._checks import check_float
 from ipse.ops._registry import COMPUTE_DTYPES, define, differentiate, to_numpy
 
 # What each op calls in the core.
@@ -26,13 +27,9 @@ CORE_FUNCTIONS = {
 
 def check_matrix(function: str, argument: str, value: Tensor) -> None:
     """Raises TypeError or ValueError unless ``value`` is a dense float matrix, K >= 1."""
-    if value.dtype not in COMPUTE_DTYPES:
-        allowed = "float32, float64, bfloat16 or float16"
-        raise TypeError(f"{function}: {argument} must be {allowed}, got {value.dtype}")
+    check_float(function, argument, value)
     if value.dim() != 2:
         raise ValueError(f"{function}: {argument} must be (N, K), got shape {tuple(value.shape)}")
-    if value.layout is not torch.strided:
-        raise TypeError(f"{function}: {argument} must be a dense tensor, got {value.layout}")
     if value.shape[1] < 1:
         raise ValueError(f"{function}: {argument} must have at least 1 prototype, got 0")
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ipse import _core
 from ipse.ops import scattering_formulas as formulas
+from ipse.ops._checks import check_float
 from ipse.ops._registry import COMPUTE_DTYPES, define, differentiate, to_numpy
 from ipse.ops.scattering_filters import filter_bank
 
@@ -24,11 +25,7 @@ GRADIENT_BLOCK = 2**16
 def check_planes(planes: Tensor, scales: int, angles: int, order: int) -> None:
     """Raises TypeError or ValueError unless planes (P, H, W) can be scattered."""
     name = "scattering2d"
-    if planes.dtype not in COMPUTE_DTYPES:
-        allowed = "float32, float64, bfloat16 or float16"
-        raise TypeError(f"{name}: x must be {allowed}, got {planes.dtype}")
-    if planes.layout is not torch.strided:
-        raise TypeError(f"{name}: x must be a dense tensor, got {planes.layout}")
+    check_float(name, "x", planes)
     if planes.dim() != 3:
         raise ValueError(f"{name}: x must be (P, H, W), got shape {tuple(planes.shape)}")
     if scales < 1:
