@@ -108,7 +108,9 @@ def train_and_score(config: EfficientTrainConfig, data: ImageData) -> float:
         method.prepare(data)
     for number in range(method.total_steps):
         epoch, step = divmod(number, method.steps_per_epoch)
-        indices = method.order(epoch)[step * config.batch_size : (step + 1) * config.batch_size]
+        if step == 0:
+            order = method.order(epoch)
+        indices = order[step * config.batch_size : (step + 1) * config.batch_size]
         with seeded(config.seed, Stream.MODULES, epoch, step, device):
             method.step(
                 data.batch(indices, device),
