@@ -4,6 +4,7 @@ One file for each kind of operation; this list is everything.
 """
 
 from ipse.functional.bands import band_energy, band_pass, high_frequency
+from ipse.functional.channel_response import channel_response
 from ipse.functional.clusters import kmeans, nearest_centroid
 from ipse.functional.coresets import facility_location_coreset, farthest_point_coreset
 from ipse.functional.crops import fourier_crop, lanczos_crop
@@ -13,6 +14,7 @@ from ipse.functional.leave_one_out_knn import leave_one_out_knn_loss
 from ipse.functional.mixed_barlow_twins import mixed_barlow_twins_loss, mixed_correlation_penalty
 from ipse.functional.neighbours import knn_classify, topk_similarity
 from ipse.functional.prototypes import dino_loss, sinkhorn, soft_cross_entropy, swav_loss
+from ipse.functional.pruning import mass_curve, mass_topk_mask, uniform_topk_mask
 from ipse.functional.scattering import scattering2d
 from ipse.functional.similarity import (
     dcl_loss,
@@ -28,6 +30,7 @@ __all__ = [
     "band_energy",
     "band_pass",
     "barlow_twins_loss",
+    "channel_response",
     "clip_loss",
     "dcl_loss",
     "dclw_loss",
@@ -41,6 +44,8 @@ __all__ = [
     "knn_classify",
     "lanczos_crop",
     "leave_one_out_knn_loss",
+    "mass_curve",
+    "mass_topk_mask",
     "mixed_barlow_twins_loss",
     "mixed_correlation_penalty",
     "nearest_centroid",
@@ -55,5 +60,6 @@ __all__ = [
     "supcon_loss",
     "swav_loss",
     "topk_similarity",
+    "uniform_topk_mask",
     "vicreg_loss",
 ]

@@ -2,11 +2,13 @@
 
 from ipse.ops import (
     bands,
+    channel_response,
     clusters,
     crops,
     cross_correlation,
     neighbours,
     prototypes,
+    pruning,
     scattering,
     siglip,
     similarity,
@@ -16,11 +18,13 @@ from ipse.ops import (
 
 __all__ = [
     "bands",
+    "channel_response",
     "clusters",
     "crops",
     "cross_correlation",
     "neighbours",
     "prototypes",
+    "pruning",
     "scattering",
     "siglip",
     "similarity",
