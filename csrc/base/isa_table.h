@@ -5,6 +5,7 @@
 #include "base/gemm.h"
 #include "base/isa.h"
 #include "cross_correlation/requests.h"
+#include "pruning/masks_requests.h"
 #include "similarity/clusters_requests.h"
 #include "similarity/neighbours_requests.h"
 #include "similarity/prototype_requests.h"
@@ -22,6 +23,7 @@ struct IsaTable {
     const CropsTable* crops;
     const CrossCorrelationTable* cross_correlation;
     const ClustersTable* clusters;
+    const MasksTable* masks;
     const NeighboursTable* neighbours;
     const SimilarityTable* similarity;
     const PrototypesTable* prototypes;
@@ -36,6 +38,7 @@ void log1p_unit_of(const StridedMatrix& in, const StridedMatrix& out);
 extern const CropsTable crops_table;
 extern const CrossCorrelationTable cross_correlation_table;
 extern const ClustersTable clusters_table;
+extern const MasksTable masks_table;
 extern const NeighboursTable neighbours_table;
 extern const SimilarityTable similarity_table;
 extern const PrototypesTable prototypes_table;

@@ -9,6 +9,7 @@ const IsaTable isa_table = {
     &crops_table,
     &cross_correlation_table,
     &clusters_table,
+    &masks_table,
     &neighbours_table,
     &similarity_table,
     &prototypes_table,

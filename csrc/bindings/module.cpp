@@ -7,6 +7,7 @@ PYBIND11_MODULE(_core, module) {
     ipse::bindings::register_crops(module);
     ipse::bindings::register_cross_correlation(module);
     ipse::bindings::register_neighbours(module);
+    ipse::bindings::register_pruning_masks(module);
     ipse::bindings::register_similarity(module);
     ipse::bindings::register_prototypes(module);
     ipse::bindings::register_styles(module);

@@ -10,6 +10,7 @@ void register_clusters(pybind11::module_& module);
 void register_crops(pybind11::module_& module);
 void register_cross_correlation(pybind11::module_& module);
 void register_neighbours(pybind11::module_& module);
+void register_pruning_masks(pybind11::module_& module);
 void register_similarity(pybind11::module_& module);
 void register_prototypes(pybind11::module_& module);
 void register_styles(pybind11::module_& module);

@@ -275,6 +275,29 @@ def style_standardize_backward(
     grad_amplitude: _Array | None = None,
     num_threads: int = 0,
 ) -> None: ...
+def mass_topk_mask(
+    response: _Array,
+    mass: float,
+    mask: _Array,
+    counts: _Array,
+    keep_at_least: int = 0,
+    num_threads: int = 0,
+) -> None: ...
+def mass_curve(
+    response: _Array,
+    grid: Sequence[float],
+    counts: _Array,
+    keep_at_least: int = 0,
+    num_threads: int = 0,
+) -> None: ...
+def uniform_topk_mask(
+    response: _Array,
+    most: int,
+    mask: _Array,
+    counts: _Array,
+    keep_at_least: int = 0,
+    num_threads: int = 0,
+) -> None: ...
 
 class SearchForest:
     def __init__(self, num_trees: int, rules: dict[str, Any]) -> None: ...

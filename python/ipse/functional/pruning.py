@@ -15,7 +15,7 @@ class ChannelMask(NamedTuple):
     """The channels that stay, and how many they are."""
 
     mask: Tensor
-    count: Tensor
+    counts: Tensor
 
 
 def mass_topk_mask(response: Tensor, mass: float, *, keep_at_least: int = 0) -> ChannelMask:
@@ -41,7 +41,7 @@ def mass_topk_mask(response: Tensor, mass: float, *, keep_at_least: int = 0) -> 
             mass, from 0 to C. The released code has no such option.
 
     Returns:
-        ``ChannelMask(mask, count)``: mask (N, C) bool, count (N,) int64, the channels kept.
+        ``ChannelMask(mask, counts)``: mask (N, C) bool, counts (N,) int64, the channels kept.
         Of a row whose responses are all 0 none but ``keep_at_least`` channels are kept, the
         first ones (all for a negative mass). No gradient flows.
 
@@ -72,7 +72,7 @@ def mass_curve(
         keep_at_least: as for :func:`mass_topk_mask`.
 
     Returns:
-        (N, G) int64: column g is ``mass_topk_mask(response, grid[g]).count``, exactly, for
+        (N, G) int64: column g is ``mass_topk_mask(response, grid[g]).counts``, exactly, for
         the cost of about one mask instead of G.
 
     Raises:
@@ -103,7 +103,7 @@ def uniform_topk_mask(response: Tensor, drop: float, *, keep_at_least: int = 0) 
         keep_at_least: as for :func:`mass_topk_mask`; it overrides both.
 
     Returns:
-        ``ChannelMask(mask, count)``: mask (N, C) bool, count (N,) int64. No gradient flows.
+        ``ChannelMask(mask, counts)``: mask (N, C) bool, counts (N,) int64. No gradient flows.
 
     Raises:
         ValueError, TypeError: as :func:`mass_topk_mask`; ``drop`` is not between 0 and 1.

@@ -162,8 +162,9 @@ def _gradient_backward(ctx: Any, *again: Tensor | None) -> tuple[Any, ...]:
         arrived: list[Tensor | None] = [None, None, None]
         for i, grad in zip(present, inputs[:-3], strict=True):
             arrived[i] = grad
+        x, scale, shift = inputs[-3:]
         return formulas.channel_response_gradient(
-            arrived, *inputs[-3:], mask, ctx.activation, ctx.pool
+            arrived, x, scale, shift, mask, ctx.activation, ctx.pool
         )
 
     found = differentiate(gradient, [*(grads[i] for i in present), x, scale, shift], again)

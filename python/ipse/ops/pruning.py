@@ -8,9 +8,17 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from ipse import _core
 from ipse.ops import pruning_formulas as formulas
 from ipse.ops._checks import check_float
-from ipse.ops._registry import define
+from ipse.ops._registry import define, to_numpy
+
+# Of each operator, what it calls in the core.
+CORE_FUNCTIONS = {
+    "mass_topk_mask": ("mass_topk_mask",),
+    "mass_curve": ("mass_curve",),
+    "uniform_topk_mask": ("uniform_topk_mask",),
+}
 
 
 def _check(function: str, response: Tensor, keep_at_least: int) -> None:
@@ -48,16 +56,25 @@ def _mass_fake(response: Tensor, mass: float, keep_at_least: int) -> tuple[Tenso
     return _empty_mask(response)
 
 
+def _mass_cpu(response: Tensor, mass: float, keep_at_least: int) -> tuple[Tensor, Tensor]:
+    mask, counts = _mass_fake(response, mass, keep_at_least)
+    arrays = to_numpy(mask), to_numpy(counts.view(-1, 1))
+    _core.mass_topk_mask(to_numpy(response), mass, *arrays, keep_at_least, torch.get_num_threads())
+    return mask, counts
+
+
 def _mass_other(response: Tensor, mass: float, keep_at_least: int) -> tuple[Tensor, Tensor]:
     _mass_fake(response, mass, keep_at_least)
     return formulas.mass_topk_mask(response, mass, keep_at_least)
 
 
 define(
-    "mass_topk_mask(Tensor response, float mass, int keep_at_least) -> (Tensor mask, Tensor count)",
-    cpu=_mass_other,
+    "mass_topk_mask(Tensor response, float mass, int keep_at_least)"
+    " -> (Tensor mask, Tensor counts)",
+    cpu=_mass_cpu,
     other=_mass_other,
     fake=_mass_fake,
+    autocast_float32=False,
 )
 
 
@@ -68,6 +85,14 @@ def _curve_fake(response: Tensor, grid: Sequence[float], keep_at_least: int) -> 
     return response.new_empty((response.shape[0], len(grid)), dtype=torch.int64)
 
 
+def _curve_cpu(response: Tensor, grid: Sequence[float], keep_at_least: int) -> Tensor:
+    counts = _curve_fake(response, grid, keep_at_least)
+    _core.mass_curve(
+        to_numpy(response), grid, to_numpy(counts), keep_at_least, torch.get_num_threads()
+    )
+    return counts
+
+
 def _curve_other(response: Tensor, grid: Sequence[float], keep_at_least: int) -> Tensor:
     _curve_fake(response, grid, keep_at_least)
     return formulas.mass_curve(response, grid, keep_at_least)
@@ -75,9 +100,10 @@ def _curve_other(response: Tensor, grid: Sequence[float], keep_at_least: int) ->
 
 define(
     "mass_curve(Tensor response, float[] grid, int keep_at_least) -> Tensor",
-    cpu=_curve_other,
+    cpu=_curve_cpu,
     other=_curve_other,
     fake=_curve_fake,
+    autocast_float32=False,
 )
 
 
@@ -88,6 +114,16 @@ def _uniform_fake(response: Tensor, drop: float, keep_at_least: int) -> tuple[Te
     return _empty_mask(response)
 
 
+def _uniform_cpu(response: Tensor, drop: float, keep_at_least: int) -> tuple[Tensor, Tensor]:
+    mask, counts = _uniform_fake(response, drop, keep_at_least)
+    arrays = to_numpy(mask), to_numpy(counts.view(-1, 1))
+    most = formulas.most_kept(response, drop)
+    _core.uniform_topk_mask(
+        to_numpy(response), most, *arrays, keep_at_least, torch.get_num_threads()
+    )
+    return mask, counts
+
+
 def _uniform_other(response: Tensor, drop: float, keep_at_least: int) -> tuple[Tensor, Tensor]:
     _uniform_fake(response, drop, keep_at_least)
     return formulas.uniform_topk_mask(response, drop, keep_at_least)
@@ -95,8 +131,9 @@ def _uniform_other(response: Tensor, drop: float, keep_at_least: int) -> tuple[T
 
 define(
     "uniform_topk_mask(Tensor response, float drop, int keep_at_least)"
-    " -> (Tensor mask, Tensor count)",
-    cpu=_uniform_other,
+    " -> (Tensor mask, Tensor counts)",
+    cpu=_uniform_cpu,
     other=_uniform_other,
     fake=_uniform_fake,
+    autocast_float32=False,
 )

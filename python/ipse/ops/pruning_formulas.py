@@ -80,10 +80,16 @@ def mass_curve(response: Tensor, grid: Sequence[float], keep_at_least: int) -> T
     return torch.stack(counts, 1).clamp_min(keep_at_least)
 
 
+def most_kept(response: Tensor, drop: float) -> int:
+    """How many channels remain when ``int(drop * C)`` are dropped."""
+    channels = response.shape[1]
+    return channels - int(drop * channels)
+
+
 def uniform_topk_mask(response: Tensor, drop: float, keep_at_least: int) -> tuple[Tensor, Tensor]:
     """Per row all but the ``int(drop * C)`` smallest responses and those up to 1e-5."""
     check_responses("uniform_topk_mask", response)
     values, order = torch.sort(response.double(), dim=1, descending=True, stable=True)
     kept = values > TOLERANCE
-    kept[:, response.shape[1] - int(drop * response.shape[1]) :] = False
+    kept[:, most_kept(response, drop) :] = False
     return _mask(kept, order, keep_at_least)
