@@ -6,6 +6,8 @@
 #include "base/isa.h"
 #include "cross_correlation/requests.h"
 #include "pruning/masks_requests.h"
+#include "pruning/response_requests.h"
+#include "pruning/tokens_requests.h"
 #include "similarity/clusters_requests.h"
 #include "similarity/neighbours_requests.h"
 #include "similarity/prototype_requests.h"
@@ -25,9 +27,11 @@ struct IsaTable {
     const ClustersTable* clusters;
     const MasksTable* masks;
     const NeighboursTable* neighbours;
+    const ResponseTable* response;
     const SimilarityTable* similarity;
     const PrototypesTable* prototypes;
     const StylesTable* styles;
+    const TokensTable* tokens;
     const ScatteringTable* scattering;
 };
 
@@ -40,9 +44,11 @@ extern const CrossCorrelationTable cross_correlation_table;
 extern const ClustersTable clusters_table;
 extern const MasksTable masks_table;
 extern const NeighboursTable neighbours_table;
+extern const ResponseTable response_table;
 extern const SimilarityTable similarity_table;
 extern const PrototypesTable prototypes_table;
 extern const StylesTable styles_table;
+extern const TokensTable tokens_table;
 extern const ScatteringTable scattering_table;
 extern const IsaTable isa_table;
 }  // namespace IPSE_ISA

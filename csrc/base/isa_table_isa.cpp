@@ -11,9 +11,11 @@ const IsaTable isa_table = {
     &clusters_table,
     &masks_table,
     &neighbours_table,
+    &response_table,
     &similarity_table,
     &prototypes_table,
     &styles_table,
+    &tokens_table,
     &scattering_table,
 };
 

@@ -6,6 +6,7 @@
 namespace ipse::bindings {
 
 void register_base(pybind11::module_& module);
+void register_channel_response(pybind11::module_& module);
 void register_clusters(pybind11::module_& module);
 void register_crops(pybind11::module_& module);
 void register_cross_correlation(pybind11::module_& module);
@@ -15,6 +16,7 @@ void register_similarity(pybind11::module_& module);
 void register_prototypes(pybind11::module_& module);
 void register_styles(pybind11::module_& module);
 void register_scattering(pybind11::module_& module);
+void register_token_subsets(pybind11::module_& module);
 void register_tree(pybind11::module_& module);
 
 }  // namespace ipse::bindings

@@ -275,6 +275,35 @@ def style_standardize_backward(
     grad_amplitude: _Array | None = None,
     num_threads: int = 0,
 ) -> None: ...
+def channel_response_forward(
+    x: _Array,
+    channels_last: bool,
+    scale: _Array,
+    shift: _Array,
+    mask: _Array,
+    activation: str,
+    pool: str,
+    out: _Array,
+    response: _Array,
+    pooled: _Array,
+    num_threads: int = 0,
+) -> None: ...
+def channel_response_backward(
+    grad_out: _Array | None,
+    grad_response: _Array | None,
+    grad_pooled: _Array | None,
+    x: _Array,
+    channels_last: bool,
+    scale: _Array,
+    shift: _Array,
+    mask: _Array,
+    activation: str,
+    pool: str,
+    grad_x: _Array,
+    grad_scale: _Array,
+    grad_shift: _Array,
+    num_threads: int = 0,
+) -> None: ...
 def mass_topk_mask(
     response: _Array,
     mass: float,
@@ -297,6 +326,12 @@ def uniform_topk_mask(
     counts: _Array,
     keep_at_least: int = 0,
     num_threads: int = 0,
+) -> None: ...
+def random_subsets(seed: int, num_tokens: int, indices: _Array, num_threads: int = 0) -> None: ...
+def gather_tokens(x: _Array, indices: _Array, out: _Array, num_threads: int = 0) -> None: ...
+def add_tokens(tokens: _Array, indices: _Array, out: _Array, num_threads: int = 0) -> None: ...
+def scatter_tokens(
+    tokens: _Array, indices: _Array, fill: _Array, out: _Array, num_threads: int = 0
 ) -> None: ...
 
 class SearchForest:

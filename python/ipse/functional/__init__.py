@@ -9,6 +9,7 @@ from ipse.functional.clusters import kmeans, nearest_centroid
 from ipse.functional.coresets import facility_location_coreset, farthest_point_coreset
 from ipse.functional.crops import fourier_crop, lanczos_crop
 from ipse.functional.cross_correlation import barlow_twins_loss, vicreg_loss
+from ipse.functional.elastic import elastic_layer_norm, elastic_linear
 from ipse.functional.image_text import clip_loss, siglip_loss
 from ipse.functional.leave_one_out_knn import leave_one_out_knn_loss
 from ipse.functional.mixed_barlow_twins import mixed_barlow_twins_loss, mixed_correlation_penalty
@@ -25,6 +26,7 @@ from ipse.functional.similarity import (
 )
 from ipse.functional.styles import style_amplitude, style_standardize
 from ipse.functional.supcon import supcon_loss
+from ipse.functional.token_subsets import gather_tokens, random_subsets, scatter_tokens
 
 __all__ = [
     "band_energy",
@@ -35,9 +37,12 @@ __all__ = [
     "dcl_loss",
     "dclw_loss",
     "dino_loss",
+    "elastic_layer_norm",
+    "elastic_linear",
     "facility_location_coreset",
     "farthest_point_coreset",
     "fourier_crop",
+    "gather_tokens",
     "high_frequency",
     "info_nce_loss",
     "kmeans",
@@ -50,6 +55,8 @@ __all__ = [
     "mixed_correlation_penalty",
     "nearest_centroid",
     "ntxent_loss",
+    "random_subsets",
+    "scatter_tokens",
     "scattering2d",
     "siglip_loss",
     "similarity_logsumexp",

@@ -6,6 +6,7 @@ from ipse.ops import (
     clusters,
     crops,
     cross_correlation,
+    elastic,
     neighbours,
     prototypes,
     pruning,
@@ -14,6 +15,7 @@ from ipse.ops import (
     similarity,
     similarity_sums,
     styles,
+    token_subsets,
 )
 
 __all__ = [
@@ -22,6 +24,7 @@ __all__ = [
     "clusters",
     "crops",
     "cross_correlation",
+    "elastic",
     "neighbours",
     "prototypes",
     "pruning",
@@ -30,4 +33,5 @@ __all__ = [
     "similarity",
     "similarity_sums",
     "styles",
+    "token_subsets",
 ]

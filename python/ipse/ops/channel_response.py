@@ -4,14 +4,16 @@ Its gradient has a kernel and is differentiable through the plain formula. Nothi
 the backward but the inputs.
 """
 
+import math
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from ipse import _core
 from ipse.ops import response_formulas as formulas
 from ipse.ops._checks import check_float
-from ipse.ops._registry import COMPUTE_DTYPES, define, differentiate
+from ipse.ops._registry import COMPUTE_DTYPES, define, differentiate, to_numpy
 
 NAME = "channel_response"
 
@@ -78,6 +80,36 @@ def _fake(
     )
 
 
+def _flat(x: Tensor) -> Any:
+    """(N, C * P): the values of each sample as they lie, as the core takes them."""
+    ordered = x.movedim(1, -1) if channels_are_last(x) else x.contiguous()
+    return to_numpy(ordered.reshape(x.shape[0], math.prod(x.shape[1:])))
+
+
+def _row(vector: Tensor) -> Any:
+    return to_numpy(vector.contiguous().unsqueeze(0))
+
+
+def _cpu(
+    x: Tensor, scale: Tensor, shift: Tensor, mask: Tensor, activation: str, pool: str
+) -> tuple[Tensor, Tensor, Tensor]:
+    out, response, pooled = _fake(x, scale, shift, mask, activation, pool)
+    _core.channel_response_forward(
+        _flat(x),
+        channels_are_last(x),
+        _row(scale),
+        _row(shift),
+        to_numpy(mask.contiguous()),
+        activation,
+        pool,
+        _flat(out),
+        to_numpy(response),
+        to_numpy(pooled),
+        torch.get_num_threads(),
+    )
+    return out, response, pooled
+
+
 def _in_layout_of(x: Tensor, result: Tensor) -> Tensor:
     return like(x).copy_(result)
 
@@ -108,7 +140,7 @@ def _backward(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
 define(
     "channel_response(Tensor x, Tensor scale, Tensor shift, Tensor mask, str activation,"
     " str pool) -> (Tensor out, Tensor response, Tensor pooled)",
-    cpu=_other,
+    cpu=_cpu,
     other=_other,
     fake=_fake,
     setup_context=_setup,
@@ -134,6 +166,45 @@ def _gradient_fake(
     pool: str,
 ) -> _Gradients:
     return like(x), torch.empty_like(scale), torch.empty_like(shift)
+
+
+def _arrived(x: Tensor, grad: Tensor | None) -> Any:
+    """A gradient in the memory order of x."""
+    if grad is None:
+        return None
+    same = channels_are_last(grad) == channels_are_last(x)
+    return _flat(grad if same else like(x).copy_(grad))
+
+
+def _gradient_cpu(
+    grad_out: Tensor | None,
+    grad_response: Tensor | None,
+    grad_pooled: Tensor | None,
+    x: Tensor,
+    scale: Tensor,
+    shift: Tensor,
+    mask: Tensor,
+    activation: str,
+    pool: str,
+) -> _Gradients:
+    by_x, by_scale, by_shift = like(x), torch.empty_like(scale), torch.empty_like(shift)
+    _core.channel_response_backward(
+        _arrived(x, grad_out),
+        None if grad_response is None else to_numpy(grad_response.contiguous()),
+        None if grad_pooled is None else to_numpy(grad_pooled.contiguous()),
+        _flat(x),
+        channels_are_last(x),
+        _row(scale),
+        _row(shift),
+        to_numpy(mask.contiguous()),
+        activation,
+        pool,
+        _flat(by_x),
+        _row(by_scale),
+        _row(by_shift),
+        torch.get_num_threads(),
+    )
+    return by_x, by_scale, by_shift
 
 
 def _gradient_other(
@@ -178,7 +249,7 @@ define(
     "channel_response_backward(Tensor? grad_out, Tensor? grad_response, Tensor? grad_pooled,"
     " Tensor x, Tensor scale, Tensor shift, Tensor mask, str activation, str pool)"
     " -> (Tensor, Tensor, Tensor)",
-    cpu=_gradient_other,
+    cpu=_gradient_cpu,
     other=_gradient_other,
     fake=_gradient_fake,
     setup_context=_setup_gradient,
