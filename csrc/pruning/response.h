@@ -7,8 +7,9 @@
 #include <limits>
 
 #include "base/parallel.h"
+#include "base/shares.h"
 #include "pruning/activation.h"
-#include "pruning/plane_blocks.h"
+#include "pruning/plane_vectors.h"
 
 namespace ipse::IPSE_ISA {
 
@@ -16,113 +17,175 @@ template <class T, class S, Activation activation>
 class ResponseForward {
     using Bits = typename Simd<T>::Bits;
     using Integer = typename Simd<T>::Integer;
-    using Blocks = PlaneBlocks<T, S>;
     static constexpr int lanes = Simd<T>::lanes;
+    static constexpr std::int64_t run_length = 256;  // positions summed in T, then in double
 
 public:
     explicit ResponseForward(const ChannelResponse& request)
         : request_(request),
           planes_(request.planes),
-          blocks_(planes_),
-          threads_(useful_threads(planes_.x.rows, planes_.x.cols, 2, planes_.threads)),
-          room_(threads_, 2 * Blocks::block) {}
+          groups_(planes_),
+          threads_(useful_threads(planes_.x.rows, planes_.x.cols, 2, planes_.threads)) {}
 
     void run() noexcept {
-        const std::int64_t groups = planes_.x.rows * blocks_.groups_of_a_sample();
-        const std::int64_t each = groups_of_an_item(planes_.positions);
-        parallel_for((groups + each - 1) / each, threads_, [&](std::int64_t item, int worker) {
-            const std::int64_t end = (item + 1) * each < groups ? (item + 1) * each : groups;
-            for (std::int64_t index = item * each; index < end; ++index) {
-                one(blocks_.group(index), room_[worker]);
-            }
+        parallel_for(groups_.items(), threads_, [&](std::int64_t item, int) {
+            groups_.for_each(item, [&](const ChannelGroup& group) { one(group); });
         });
-    }
-
-    // So many that an item takes some ten microseconds.
-    static std::int64_t groups_of_an_item(std::int64_t positions) noexcept {
-        return 1 + 16384 / positions;
     }
 
 private:
+    // What is known of a vector of positions, or of channels.
     struct State {
         Bits strongest{};
         Vector<T> highest = broadcast(-std::numeric_limits<T>::infinity());
-        double sum = 0.0;
+        Vector<T> sum{};
+
+        void see(Vector<T> value, Vector<T> gated) noexcept {
+            const Bits strength = magnitude<T>(value);
+            strongest = strength > strongest ? strength : strongest;
+            highest = larger<T>(highest, gated);
+            sum += gated;
+        }
     };
 
-    void one(const Group& group, T* room) noexcept {
-        State states[Blocks::largest_group];
-        const bool* mask = planes_.mask + group.sample * planes_.channels;
-        blocks_.for_each_block([&](std::int64_t position, std::int64_t size) {
-            for (std::int64_t i = 0; i < group.count; ++i) {
-                const std::int64_t channel = group.first + i;
-                const T* in =
-                    blocks_.read_block(planes_.x, group.sample, channel, position, size, room);
-                T* out = blocks_.room_for(request_.out, group.sample, channel, position,
-                                          room + Blocks::block);
-                if (mask[channel]) {
-                    step<true>(in, out, size, channel, states[i]);
-                } else {
-                    step<false>(in, out, size, channel, states[i]);
-                }
-                blocks_.write_block(out, request_.out, group.sample, channel, position, size);
-            }
-        });
-        for (std::int64_t i = 0; i < group.count; ++i) {
-            finish(states[i], group.sample * planes_.channels + group.first + i,
-                   mask[group.first + i]);
+    void one(const ChannelGroup& group) noexcept {
+        if (!planes_.channels_last) {
+            plane(group.sample, group.first);
+        } else if (group.count == ChannelGroups<T>::most) {
+            columns<ChannelGroups<T>::most_vectors, true>(group);
+        } else if (group.count == lanes) {
+            columns<1, true>(group);
+        } else {
+            columns<1, false>(group);
         }
     }
 
-    template <bool kept>
-    void step(const T* in, T* out, std::int64_t size, std::int64_t channel, State& state) noexcept {
-        const Vector<T> scale = broadcast(static_cast<const T*>(planes_.scale.data)[channel]);
-        const Vector<T> shift = broadcast(static_cast<const T*>(planes_.shift.data)[channel]);
-        Bits strongest = state.strongest;
-        Vector<T> highest = state.highest;
-        Vector<T> sum{};
+    // One channel whose positions are adjacent.
+    void plane(std::int64_t sample, std::int64_t channel) noexcept {
+        const bool kept = planes_.mask[sample * planes_.channels + channel];
+        const Vector<T> scale = broadcast(values(planes_.scale)[channel]);
+        const Vector<T> shift = broadcast(values(planes_.shift)[channel]);
+        const S* x = value_at<S>(planes_.x, planes_, sample, channel, 0);
+        S* out = value_at<S>(request_.out, planes_, sample, channel, 0);
+        const std::int64_t size = planes_.positions;
+        State state;
+        double sum = 0.0;
         std::int64_t i = 0;
-        for (; i + lanes <= size; i += lanes) {
-            const Vector<T> value = activate<T, activation>(load(in + i) * scale + shift);
-            const Bits strength = magnitude<T>(value);
-            strongest = strength > strongest ? strength : strongest;
-            if constexpr (kept) {
-                highest = larger<T>(highest, value);
-                sum += value;
-                store(out + i, value);
+        while (i + lanes <= size) {
+            const std::int64_t end = i + run_length < size ? i + run_length : size;
+            for (; i + lanes <= end; i += lanes) {
+                const Vector<T> value =
+                    activate<T, activation>(load_values<T>(x + i) * scale + shift);
+                state.see(value, value);
+                if (kept) {
+                    store_values<T>(out + i, value);
+                }
             }
+            sum += static_cast<double>(sum_lanes<T>(state.sum));
+            state.sum = Vector<T>{};
         }
         if (i < size) {
             const Bits valid = lanes_before<T>(size - i);
             const Vector<T> all =
-                activate<T, activation>(load_some(in + i, size - i) * scale + shift);
-            const Bits strength = magnitude<T>(all) & valid;
-            strongest = strength > strongest ? strength : strongest;
-            if constexpr (kept) {
-                highest = larger<T>(highest, valid ? all : highest);
-                sum += valid ? all : Vector<T>{};
-                store_some(out + i, all, size - i);
+                activate<T, activation>(load_some<T>(x + i, size - i) * scale + shift);
+            const Vector<T> highest = state.highest;
+            state.see(valid ? all : Vector<T>{}, valid ? all : Vector<T>{});
+            // The zeros behind the last position are no values.
+            state.highest = larger<T>(highest, valid ? all : highest);
+            sum += static_cast<double>(sum_lanes<T>(state.sum));
+            if (kept) {
+                store_some<T>(out + i, all, size - i);
             }
         }
-        if constexpr (!kept) {
-            std::memset(out, 0, static_cast<std::size_t>(size) * sizeof(T));
+        if (!kept) {
+            std::memset(out, 0, static_cast<std::size_t>(size) * sizeof(S));
         }
-        state.strongest = strongest;
-        state.highest = highest;
-        state.sum += static_cast<double>(sum_lanes<T>(sum));
-    }
-
-    void finish(const State& state, std::int64_t at, bool kept) noexcept {
         Integer strongest = 0;
         for (int lane = 0; lane < lanes; ++lane) {
             strongest = state.strongest[lane] > strongest ? state.strongest[lane] : strongest;
         }
-        const T response = bit_cast<T>(strongest);
+        finish(sample, channel, bit_cast<T>(strongest), largest_lane<T>(state.highest), sum);
+    }
+
+    // Vectors of channels that are adjacent at every position; one in part unless `whole`.
+    template <int vectors, bool whole>
+    void columns(const ChannelGroup& group) noexcept {
+        const std::int64_t count = group.count;
+        Vector<T> scale[vectors];
+        Vector<T> shift[vectors];
+        Bits kept[vectors];
+        State states[vectors];
+        double sums[vectors * lanes] = {};
+        const bool* mask = planes_.mask + group.sample * planes_.channels + group.first;
+        for (int v = 0; v < vectors; ++v) {
+            scale[v] = some<whole>(values(planes_.scale) + group.first + v * lanes, count);
+            shift[v] = some<whole>(values(planes_.shift) + group.first + v * lanes, count);
+            kept[v] = mask_bits(mask + v * lanes, whole ? lanes : count);
+        }
+        const S* x = value_at<S>(planes_.x, planes_, group.sample, group.first, 0);
+        S* out = value_at<S>(request_.out, planes_, group.sample, group.first, 0);
+        for (std::int64_t p = 0; p < planes_.positions;) {
+            const std::int64_t end =
+                p + run_length < planes_.positions ? p + run_length : planes_.positions;
+            for (; p < end; ++p, x += planes_.channels, out += planes_.channels) {
+#pragma GCC unroll 4
+                for (int v = 0; v < vectors; ++v) {
+                    const Vector<T> value = activate<T, activation>(
+                        some<whole>(x + v * lanes, count) * scale[v] + shift[v]);
+                    const Vector<T> gated = kept[v] ? value : Vector<T>{};
+                    states[v].see(value, gated);
+                    if constexpr (whole) {
+                        store_values<T>(out + v * lanes, gated);
+                    } else {
+                        store_some<T>(out, gated, count);
+                    }
+                }
+            }
+            for (int i = 0; i < vectors * lanes; ++i) {
+                sums[i] += static_cast<double>(states[i / lanes].sum[i % lanes]);
+            }
+            for (State& state : states) {
+                state.sum = Vector<T>{};
+            }
+        }
+        for (int i = 0; i < count; ++i) {
+            const State& state = states[i / lanes];
+            finish(group.sample, group.first + i, bit_cast<T>(state.strongest[i % lanes]),
+                   state.highest[i % lanes], sums[i]);
+        }
+    }
+
+    template <bool whole, class V>
+    static Vector<T> some(const V* from, std::int64_t count) noexcept {
+        if constexpr (whole) {
+            return load_values<T>(from);
+        } else {
+            return load_some<T>(from, count);
+        }
+    }
+
+    static Bits mask_bits(const bool* mask, std::int64_t count) noexcept {
+        Integer bits[lanes] = {};
+        for (std::int64_t i = 0; i < count; ++i) {
+            bits[i] = mask[i] ? Integer{-1} : Integer{0};
+        }
+        Bits result;
+        std::memcpy(&result, bits, sizeof result);
+        return result;
+    }
+
+    static const T* values(const StridedMatrix& matrix) noexcept {
+        return static_cast<const T*>(matrix.data);
+    }
+
+    void finish(std::int64_t sample, std::int64_t channel, T response, T highest,
+                double sum) noexcept {
+        const std::int64_t at = sample * planes_.channels + channel;
         T pooled{0};
-        if (kept) {
+        if (planes_.mask[at]) {
             pooled = planes_.pool == Pool::avg
-                         ? static_cast<T>(state.sum / static_cast<double>(planes_.positions))
-                         : largest_lane<T>(state.highest);
+                         ? static_cast<T>(sum / static_cast<double>(planes_.positions))
+                         : highest;
             pooled = response == response ? pooled : response;  // a comparison forgets a NaN
         }
         static_cast<T*>(request_.response.data)[at] = response;
@@ -131,9 +194,8 @@ private:
 
     const ChannelResponse& request_;
     const ChannelPlanes& planes_;
-    Blocks blocks_;
+    ChannelGroups<T> groups_;
     int threads_;
-    Shares<T> room_;
 };
 
 }  // namespace ipse::IPSE_ISA

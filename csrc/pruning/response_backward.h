@@ -1,4 +1,7 @@
-// The gradient of channel_response: everything is computed again from x, plane by plane.
+// The gradient of channel_response: everything is computed again from x, while it is in cache.
+//
+// A first look at some channels finds where their maxima are, if anything arrives there; a
+// second one computes the gradient as if nothing did; then those positions are written again.
 #pragma once
 
 #include <cstdint>
@@ -6,242 +9,276 @@
 #include <limits>
 
 #include "base/parallel.h"
+#include "base/shares.h"
 #include "pruning/activation.h"
-#include "pruning/plane_blocks.h"
-#include "pruning/response.h"
+#include "pruning/first_largest.h"
+#include "pruning/plane_vectors.h"
 
 namespace ipse::IPSE_ISA {
-
-// Where the largest of a stream of values came first, lane by lane.
-template <class T, class V>
-struct FirstLargest {
-    using Bits = typename Simd<T>::Bits;
-    using Integer = typename Simd<T>::Integer;
-
-    V largest;
-    Bits where{};
-
-    void offer(V values, Bits valid, Bits positions) noexcept {
-        const Bits better = (values > largest) & valid;
-        largest = better ? values : largest;
-        where = better ? positions : where;
-    }
-
-    std::int64_t position() const noexcept {
-        int best = 0;
-        for (int lane = 1; lane < Simd<T>::lanes; ++lane) {
-            const bool above = largest[lane] > largest[best];
-            const bool sooner = largest[lane] == largest[best] && where[lane] < where[best];
-            best = above || sooner ? lane : best;
-        }
-        return where[best];
-    }
-};
 
 template <class T, class S, Activation activation>
 class ResponseBackward {
     using Bits = typename Simd<T>::Bits;
     using Integer = typename Simd<T>::Integer;
-    using Blocks = PlaneBlocks<T, S>;
-    using Forward = ResponseForward<T, S, activation>;
+    using Groups = ChannelGroups<T>;
     static constexpr int lanes = Simd<T>::lanes;
+    static constexpr std::int64_t run_length = 256;  // positions summed in T, then in double
 
 public:
     explicit ResponseBackward(const ChannelResponseBackward& request)
         : request_(request),
           planes_(request.planes),
-          blocks_(planes_),
+          groups_(planes_),
           threads_(useful_threads(planes_.x.rows, planes_.x.cols, 4, planes_.threads)),
-          room_(threads_, 3 * Blocks::block),
           sums_(1, 2 * planes_.x.rows * planes_.channels) {}
 
     void run() noexcept {
-        const std::int64_t groups = planes_.x.rows * blocks_.groups_of_a_sample();
-        const std::int64_t each = Forward::groups_of_an_item(planes_.positions);
-        parallel_for((groups + each - 1) / each, threads_, [&](std::int64_t item, int worker) {
-            const std::int64_t end = (item + 1) * each < groups ? (item + 1) * each : groups;
-            for (std::int64_t index = item * each; index < end; ++index) {
-                one(blocks_.group(index), room_[worker]);
-            }
+        parallel_for(groups_.items(), threads_, [&](std::int64_t item, int) {
+            groups_.for_each(item, [&](const ChannelGroup& group) { one(group); });
         });
         add_up();
     }
 
 private:
-    // What is known of one plane of a group.
-    struct Plane {
-        T scale{};
-        T shift{};
-        bool kept = false;
-        T every{};        // what arrives at every position beside grad_out
-        T by_response{};  // what arrives at the strongest position
-        T by_pooled{};    // what arrives at the highest position
-        FirstLargest<T, Bits> strongest{-1 - Bits{}};
-        FirstLargest<T, Vector<T>> highest{broadcast(-std::numeric_limits<T>::infinity())};
-        double sum = 0.0;         // of what arrives at z
-        double sum_with_x = 0.0;  // of that times x
+    using Channel = ChannelGradient<T>;
+
+    // Some channels in vectors: of one channel the values are the same in all lanes.
+    template <int vectors>
+    struct Coefficients {
+        Vector<T> scale[vectors];
+        Vector<T> shift[vectors];
+        Vector<T> every[vectors];
+        Bits kept[vectors];
     };
+
+    void one(const ChannelGroup& group) noexcept {
+        if (!planes_.channels_last) {
+            work<1, true>(group);
+        } else if (group.count == Groups::most) {
+            work<Groups::most_vectors, true>(group);
+        } else if (group.count == lanes) {
+            work<1, true>(group);
+        } else {
+            work<1, false>(group);
+        }
+    }
+
+    template <int vectors, bool whole>
+    void work(const ChannelGroup& group) noexcept {
+        Channel channels[vectors * lanes];
+        bool search = false;
+        bool needed = false;
+        for (std::int64_t i = 0; i < group.count; ++i) {
+            begin(channels[i], group.sample, group.first + i);
+            search = search || channels[i].by_response != T{0} || channels[i].by_pooled != T{0};
+            needed = needed || kept(group.sample, group.first + i);
+        }
+        const auto coefficients = coefficients_of<vectors>(group, channels);
+        if (search) {
+            find<vectors, whole>(group, coefficients, channels);
+        }
+        if (needed || planes_.channels_last) {
+            pass<vectors, whole>(group, coefficients, channels);
+        } else {
+            std::memset(value_at<S>(request_.grad_x, planes_, group.sample, group.first, 0), 0,
+                        static_cast<std::size_t>(planes_.positions) * sizeof(S));
+        }
+        for (std::int64_t i = 0; i < group.count; ++i) {
+            finish(channels[i], group.sample, group.first + i);
+        }
+    }
+
+    bool kept(std::int64_t sample, std::int64_t channel) const noexcept {
+        return planes_.mask[sample * planes_.channels + channel];
+    }
 
     static T value_of(const StridedMatrix& matrix, std::int64_t at) noexcept {
         return matrix.data == nullptr ? T{0} : static_cast<const T*>(matrix.data)[at];
     }
 
-    void one(const Group& group, T* room) noexcept {
-        Plane planes[Blocks::largest_group];
-        bool search = false;
-        for (std::int64_t i = 0; i < group.count; ++i) {
-            begin(planes[i], group.sample, group.first + i);
-            search = search || planes[i].by_response != T{0} || planes[i].by_pooled != T{0};
+    void begin(Channel& channel, std::int64_t sample, std::int64_t index) noexcept {
+        const std::int64_t at = sample * planes_.channels + index;
+        channel.by_response = value_of(request_.grad_response, at);
+        if (!planes_.mask[at]) {
+            return;
         }
-        if (search) {
-            blocks_.for_each_block([&](std::int64_t position, std::int64_t size) {
-                for (std::int64_t i = 0; i < group.count; ++i) {
-                    find(blocks_.read_block(planes_.x, group.sample, group.first + i, position,
-                                            size, room),
-                         position, size, planes[i]);
-                }
-            });
-        }
-        blocks_.for_each_block([&](std::int64_t position, std::int64_t size) {
-            for (std::int64_t i = 0; i < group.count; ++i) {
-                pass(planes[i], group.sample, group.first + i, position, size, room);
-            }
-        });
-        for (std::int64_t i = 0; i < group.count; ++i) {
-            finish(planes[i], group.sample, group.first + i);
-        }
-    }
-
-    void begin(Plane& plane, std::int64_t sample, std::int64_t channel) noexcept {
-        const std::int64_t at = sample * planes_.channels + channel;
-        plane.scale = static_cast<const T*>(planes_.scale.data)[channel];
-        plane.shift = static_cast<const T*>(planes_.shift.data)[channel];
-        plane.kept = planes_.mask[at];
-        plane.by_response = value_of(request_.grad_response, at);
-        if (plane.kept && planes_.pool == Pool::avg) {
-            plane.every = value_of(request_.grad_pooled, at) / static_cast<T>(planes_.positions);
-        } else if (plane.kept) {
-            plane.by_pooled = value_of(request_.grad_pooled, at);
-        }
-    }
-
-    void find(const T* x, std::int64_t position, std::int64_t size, Plane& plane) noexcept {
-        Bits positions;
-        for (int lane = 0; lane < lanes; ++lane) {
-            positions[lane] = static_cast<Integer>(position) + lane;
-        }
-        for (std::int64_t i = 0; i < size; i += lanes) {
-            const std::int64_t left = size - i < lanes ? size - i : lanes;
-            const Vector<T> in = left == lanes ? load(x + i) : load_some(x + i, left);
-            const Vector<T> value =
-                activate<T, activation>(in * broadcast(plane.scale) + broadcast(plane.shift));
-            const Bits valid = lanes_before<T>(left);
-            plane.strongest.offer(magnitude<T>(value), valid, positions);
-            plane.highest.offer(value, valid, positions);
-            positions += static_cast<Integer>(lanes) - Bits{};
-        }
-    }
-
-    // One block of a plane, but for the positions that a maximum points to.
-    void pass(Plane& plane, std::int64_t sample, std::int64_t channel, std::int64_t position,
-              std::int64_t size, T* room) noexcept {
-        T* to =
-            blocks_.room_for(request_.grad_x, sample, channel, position, room + 2 * Blocks::block);
-        const bool arrives = request_.grad_out.data != nullptr;
-        if (!plane.kept || (!arrives && plane.every == T{0})) {
-            std::memset(to, 0, static_cast<std::size_t>(size) * sizeof(T));
+        const T pooled = value_of(request_.grad_pooled, at);
+        if (planes_.pool == Pool::avg) {
+            channel.every = pooled / static_cast<T>(planes_.positions);
         } else {
-            const T* x = blocks_.read_block(planes_.x, sample, channel, position, size, room);
-            if (arrives) {
-                const T* grad = blocks_.read_block(request_.grad_out, sample, channel, position,
-                                                   size, room + Blocks::block);
-                step<true>(x, grad, to, size, plane);
-            } else {
-                step<false>(x, nullptr, to, size, plane);
-            }
+            channel.by_pooled = pooled;
         }
-        blocks_.write_block(to, request_.grad_x, sample, channel, position, size);
     }
 
-    template <bool arrives>
-    void step(const T* x, const T* grad, T* to, std::int64_t size, Plane& plane) noexcept {
-        const Vector<T> scale = broadcast(plane.scale);
-        const Vector<T> shift = broadcast(plane.shift);
-        const Vector<T> every = broadcast(plane.every);
-        Vector<T> sum{};
-        Vector<T> with_x{};
-        std::int64_t i = 0;
-        for (; i + lanes <= size; i += lanes) {
-            const Vector<T> in = load(x + i);
-            Vector<T> by_z = every;
-            if constexpr (arrives) {
-                by_z += load(grad + i);
+    template <int vectors>
+    Coefficients<vectors> coefficients_of(const ChannelGroup& group,
+                                          const Channel* channels) const noexcept {
+        Coefficients<vectors> result{};
+        for (int i = 0; i < vectors * lanes; ++i) {
+            const std::int64_t of = planes_.channels_last ? i : 0;
+            if (of < group.count) {
+                result.scale[i / lanes][i % lanes] = value_of(planes_.scale, group.first + of);
+                result.shift[i / lanes][i % lanes] = value_of(planes_.shift, group.first + of);
+                result.every[i / lanes][i % lanes] = channels[of].every;
+                result.kept[i / lanes][i % lanes] =
+                    kept(group.sample, group.first + of) ? Integer{-1} : Integer{0};
             }
-            by_z *= slope<T, activation>(in * scale + shift);
-            sum += by_z;
-            with_x += by_z * in;
-            store(to + i, by_z * scale);
         }
-        if (i < size) {
-            const std::int64_t left = size - i;
-            const Vector<T> in = load_some(x + i, left);
-            Vector<T> by_z = every;
-            if constexpr (arrives) {
-                by_z += load_some(grad + i, left);
-            }
-            by_z *= slope<T, activation>(in * scale + shift);
-            by_z = lanes_before<T>(left) ? by_z : Vector<T>{};
-            sum += by_z;
-            with_x += by_z * in;
-            store_some(to + i, by_z * scale, left);
-        }
-        plane.sum += static_cast<double>(sum_lanes<T>(sum));
-        plane.sum_with_x += static_cast<double>(sum_lanes<T>(with_x));
+        return result;
     }
 
-    // The positions that a maximum points to, and the plane's sums.
-    void finish(Plane& plane, std::int64_t sample, std::int64_t channel) noexcept {
-        const bool response = plane.by_response != T{0};
-        const bool pooled = plane.by_pooled != T{0};
-        const std::int64_t first = response ? plane.strongest.position() : -1;
-        const std::int64_t second = pooled ? plane.highest.position() : -1;
-        if (response) {
-            point(plane, sample, channel, first, second);
+    // Calls visit(v, offset, left, p): vector v holds the values from `offset` of the group's
+    // first on, `left` of them, at position p (and, of one channel, those after it).
+    template <int vectors, class Visit>
+    void for_each_vector(const ChannelGroup& group, std::int64_t begin, std::int64_t end,
+                         const Visit& visit) const noexcept {
+        if (planes_.channels_last) {
+            for (std::int64_t p = begin; p < end; ++p) {
+#pragma GCC unroll 4
+                for (int v = 0; v < vectors; ++v) {
+                    visit(v, p * planes_.channels + v * lanes, group.count, p);
+                }
+            }
+        } else {
+            for (std::int64_t p = begin; p < end; p += lanes) {
+                visit(0, p, planes_.positions - p, p);
+            }
         }
-        if (pooled && second != first) {
-            point(plane, sample, channel, second, second);
+    }
+
+    // A vector that may be incomplete: with `whole` only at the end of a single channel.
+    template <bool whole>
+    Vector<T> some(const S* from, std::int64_t left) const noexcept {
+        if (whole && (planes_.channels_last || left >= lanes)) {
+            return load_values<T>(from);
         }
-        const std::int64_t at = sample * planes_.channels + channel;
-        sums_[0][2 * at] = plane.sum;
-        sums_[0][2 * at + 1] = plane.sum_with_x;
+        return load_some<T>(from, left < lanes ? left : lanes);
+    }
+
+    template <int vectors, bool whole>
+    void find(const ChannelGroup& group, const Coefficients<vectors>& c,
+              Channel* channels) noexcept {
+        FirstLargest<T, Bits> strongest[vectors];
+        FirstLargest<T, Vector<T>> highest[vectors];
+        Bits ramp{};
+        for (int v = 0; v < vectors; ++v) {
+            strongest[v].largest = -1 - Bits{};
+            highest[v].largest = broadcast(-std::numeric_limits<T>::infinity());
+        }
+        for (int lane = 0; lane < lanes && !planes_.channels_last; ++lane) {
+            ramp[lane] = lane;
+        }
+        const S* x = value_at<S>(planes_.x, planes_, group.sample, group.first, 0);
+        for_each_vector<vectors>(
+            group, 0, planes_.positions,
+            [&](int v, std::int64_t offset, std::int64_t left, std::int64_t p) {
+                const Vector<T> value = activate<T, activation>(
+                    some<whole>(x + offset, left) * c.scale[v] + c.shift[v]);
+                const Bits valid = left >= lanes ? ~Bits{} : lanes_before<T>(left);
+                const Bits positions = ramp + static_cast<Integer>(p);
+                strongest[v].offer(magnitude<T>(value), valid, positions);
+                highest[v].offer(value, valid, positions);
+            });
+        for (std::int64_t i = 0; i < group.count; ++i) {
+            const int lane = static_cast<int>(i % lanes);
+            const auto v = i / lanes;
+            channels[i].strongest =
+                planes_.channels_last ? strongest[v].where[lane] : strongest[v].position();
+            channels[i].highest =
+                planes_.channels_last ? highest[v].where[lane] : highest[v].position();
+        }
+    }
+
+    // The gradient, but for what arrives at the maxima.
+    template <int vectors, bool whole>
+    void pass(const ChannelGroup& group, const Coefficients<vectors>& c,
+              Channel* channels) noexcept {
+        const S* x = value_at<S>(planes_.x, planes_, group.sample, group.first, 0);
+        const bool arrives = request_.grad_out.data != nullptr;
+        const S* grad =
+            arrives ? value_at<S>(request_.grad_out, planes_, group.sample, group.first, 0) : x;
+        S* to = value_at<S>(request_.grad_x, planes_, group.sample, group.first, 0);
+        for (std::int64_t p = 0; p < planes_.positions; p += run_length) {
+            const std::int64_t end =
+                p + run_length < planes_.positions ? p + run_length : planes_.positions;
+            Vector<T> sums[vectors] = {};
+            Vector<T> with_x[vectors] = {};
+            for_each_vector<vectors>(
+                group, p, end, [&](int v, std::int64_t offset, std::int64_t left, std::int64_t) {
+                    const Vector<T> in = some<whole>(x + offset, left);
+                    Vector<T> by_z = c.every[v];
+                    if (arrives) {
+                        by_z += some<whole>(grad + offset, left);
+                    }
+                    by_z *= slope<T, activation>(in * c.scale[v] + c.shift[v]);
+                    const Bits valid =
+                        left >= lanes ? c.kept[v] : c.kept[v] & lanes_before<T>(left);
+                    by_z = valid ? by_z : Vector<T>{};
+                    sums[v] += by_z;
+                    with_x[v] += valid ? by_z * in : Vector<T>{};
+                    if (whole && (planes_.channels_last || left >= lanes)) {
+                        store_values<T>(to + offset, by_z * c.scale[v]);
+                    } else {
+                        store_some<T>(to + offset, by_z * c.scale[v], left < lanes ? left : lanes);
+                    }
+                });
+            add_to(group, sums, with_x, channels);
+        }
+    }
+
+    void add_to(const ChannelGroup& group, const Vector<T>* sums, const Vector<T>* with_x,
+                Channel* channels) const noexcept {
+        if (!planes_.channels_last) {
+            channels[0].sum += static_cast<double>(sum_lanes<T>(sums[0]));
+            channels[0].sum_with_x += static_cast<double>(sum_lanes<T>(with_x[0]));
+            return;
+        }
+        for (std::int64_t i = 0; i < group.count; ++i) {
+            const int lane = static_cast<int>(i % lanes);
+            channels[i].sum += static_cast<double>(sums[i / lanes][lane]);
+            channels[i].sum_with_x += static_cast<double>(with_x[i / lanes][lane]);
+        }
+    }
+
+    // The positions that a maximum points to, and the channel's sums.
+    void finish(Channel& channel, std::int64_t sample, std::int64_t index) noexcept {
+        if (channel.by_response != T{0}) {
+            point(channel, sample, index, channel.strongest);
+        }
+        const bool done = channel.by_response != T{0} && channel.highest == channel.strongest;
+        if (channel.by_pooled != T{0} && !done) {
+            point(channel, sample, index, channel.highest);
+        }
+        double* pair = sums_[0] + 2 * (sample * planes_.channels + index);
+        pair[0] = channel.sum;
+        pair[1] = channel.sum_with_x;
     }
 
     // Writes the gradient of one position again, with what the maxima at it add.
-    void point(Plane& plane, std::int64_t sample, std::int64_t channel, std::int64_t position,
-               std::int64_t highest) noexcept {
-        const T x = read<T>(*blocks_.at(planes_.x, sample, channel, position));
-        const Vector<T> z = broadcast(x) * broadcast(plane.scale) + broadcast(plane.shift);
-        const T derivative = slope<T, activation>(z)[0];
+    void point(Channel& channel, std::int64_t sample, std::int64_t index,
+               std::int64_t position) noexcept {
+        const T x = read<T>(*value_at<S>(planes_.x, planes_, sample, index, position));
+        const T scale = value_of(planes_.scale, index);
+        const Vector<T> z =
+            broadcast(x) * broadcast(scale) + broadcast(value_of(planes_.shift, index));
         T added{0};
-        if (plane.by_response != T{0} && position == plane.strongest.position()) {
+        if (position == channel.strongest) {
             const T value = activate<T, activation>(z)[0];
-            added += plane.by_response * static_cast<T>((value > T{0}) - (value < T{0}));
+            added += channel.by_response * static_cast<T>((value > T{0}) - (value < T{0}));
         }
-        if (plane.by_pooled != T{0} && position == highest) {
-            added += plane.by_pooled;
+        if (position == channel.highest) {
+            added += channel.by_pooled;
         }
-        T arrived{0};
-        if (plane.kept) {
-            arrived = plane.every;
-            if (request_.grad_out.data != nullptr) {
-                arrived += read<T>(*blocks_.at(request_.grad_out, sample, channel, position));
-            }
+        T arrived = channel.every;
+        if (kept(sample, index) && request_.grad_out.data != nullptr) {
+            arrived += read<T>(*value_at<S>(request_.grad_out, planes_, sample, index, position));
         }
-        const T by_z = added * derivative;
-        plane.sum += static_cast<double>(by_z);
-        plane.sum_with_x += static_cast<double>(by_z) * static_cast<double>(x);
-        *blocks_.at(request_.grad_x, sample, channel, position) =
-            write<S>((arrived + added) * derivative * plane.scale);
+        const T derivative = slope<T, activation>(z)[0];
+        const double by_z = static_cast<double>(added * derivative);
+        channel.sum += by_z;
+        channel.sum_with_x += by_z * static_cast<double>(x);
+        *value_at<S>(request_.grad_x, planes_, sample, index, position) =
+            write<S>((arrived + added) * derivative * scale);
     }
 
     // Sums over the samples in their order.
@@ -261,9 +298,8 @@ private:
 
     const ChannelResponseBackward& request_;
     const ChannelPlanes& planes_;
-    Blocks blocks_;
+    Groups groups_;
     int threads_;
-    Shares<T> room_;
     Shares<double> sums_;
 };
 
