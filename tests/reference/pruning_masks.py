@@ -70,7 +70,7 @@ def published_mask(response: Tensor, mass: float) -> tuple[Tensor, Tensor]:
     """The released code's steps in float64 for 0 < mass < 1, and how near a call each row is."""
     share = response.double()
     share = share / share.sum(1, keepdim=True)
-    ordered, channels = share.sort(1, descending=True, stable=True)
+    ordered, channels = share.sort(dim=1, descending=True, stable=True)
     over = ordered.cumsum(1) - mass - TOLERANCE
     mask = torch.zeros_like(share, dtype=torch.bool).scatter(1, channels, over <= 0)
     return mask, over.abs().amin(1)

@@ -65,7 +65,7 @@ def _product(left: Tensor, right: Tensor, factor: float, start: Tensor | None = 
     return torch.addmm(start, left, right, alpha=factor)
 
 
-def _forward(
+def linear(
     x: Tensor, weight: Tensor, bias: Tensor | None, out_features: int, groups: int
 ) -> Tensor:
     _check(x, weight, bias, out_features, groups)
@@ -105,8 +105,8 @@ def _backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
 
 define(
     "elastic_linear(Tensor x, Tensor weight, Tensor? bias, int out_features, int groups) -> Tensor",
-    cpu=_forward,
-    other=_forward,
+    cpu=linear,
+    other=linear,
     fake=_fake,
     setup_context=_setup,
     backward=_backward,
@@ -114,7 +114,7 @@ define(
 )
 
 
-def _weight_gradient(grad: Tensor, x: Tensor, rows: int, columns: int, groups: int) -> Tensor:
+def weight_gradient(grad: Tensor, x: Tensor, rows: int, columns: int, groups: int) -> Tensor:
     out = grad.shape[1] // groups
     by_weight = x.new_zeros((rows, columns))
     corners = [part[:, : x.shape[1]] for part in _corners(by_weight, out, groups)]
@@ -145,8 +145,8 @@ def _weight_backward(ctx: Any, again: Tensor) -> tuple[Any, ...]:
 define(
     "elastic_linear_weight_backward(Tensor grad, Tensor x, int rows, int columns, int groups)"
     " -> Tensor",
-    cpu=_weight_gradient,
-    other=_weight_gradient,
+    cpu=weight_gradient,
+    other=weight_gradient,
     fake=lambda grad, x, rows, columns, groups: x.new_empty((rows, columns)),
     setup_context=_setup_weight,
     backward=_weight_backward,
