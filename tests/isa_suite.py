@@ -24,6 +24,7 @@ from tests.cross_correlation_cases import (
 from tests.exp_isa import functions
 from tests.neighbours_isa import clusters, neighbours
 from tests.prototype_isa import codes, cross_entropies
+from tests.pruning_isa import channel_responses, masks, tokens
 from tests.scattering_isa import scattering
 from tests.styles_isa import bands, styles
 
@@ -90,4 +91,5 @@ if __name__ == "__main__":
     results = losses() | products() | cross_entropies() | codes() | neighbours() | clusters()
     results |= bands() | styles()
     results |= scattering()
+    results |= masks() | channel_responses() | tokens()
     np.savez(sys.argv[1], isa=_core.build_info()["isa"], **results)

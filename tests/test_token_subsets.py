@@ -136,7 +136,7 @@ def test_layouts_threads_and_empty(restored_threads: None) -> None:
         assert torch.equal(scatter_tokens(wanted, indices.T.contiguous().T, 49, x[0, 0]), back)
     assert gather_tokens(x[:0], indices[:0]).shape == (0, 20, 70)
     assert gather_tokens(x, indices[:, :0]).shape == (30, 0, 70)
-    assert scatter_tokens(x[:0], indices[:0, :0].expand(0, 50), 60).shape == (0, 60, 70)
+    assert scatter_tokens(x[:0], random_subsets(0, 60, 50, seed=0), 60).shape == (0, 60, 70)
     expanded = x[:1].expand(30, -1, -1)[:, 1:]
     assert torch.equal(gather_tokens(expanded, indices)[3], x[0, 1:][indices[3]])
 

@@ -50,7 +50,7 @@ Checked check_block(const char* name, const char* argument, const py::array& arr
         value_error(name, std::string(argument) + " must be (N, T, D) with at least one value, " +
                               "got " + std::string(py::str(array.attr("shape"))));
     }
-    if (array.shape(2) > 1 && array.strides(2) != array.itemsize()) {
+    if (array.size() > 0 && array.shape(2) > 1 && array.strides(2) != array.itemsize()) {
         value_error(name, std::string(argument) + " must have adjacent values in its tokens");
     }
     const auto values = [&](int index) {

@@ -11,6 +11,7 @@ import sys
 import _core  # from the sanitizer build on PYTHONPATH
 import numpy as np
 from check_crops import check_crops
+from check_pruning import check_pruning
 from check_scattering import check_scattering
 from check_similarity import check_against_themselves, check_two_sides
 from check_styles import check_styles
@@ -153,6 +154,7 @@ def main() -> None:
     check_two_sides(generator)
     check_styles(generator)
     check_scattering(generator)
+    check_pruning(generator)
     check_tree(generator)
     print(f"sanitizer check passed: {isa} (asked for {os.environ.get('IPSE_ISA', 'the best')})")
 
