@@ -43,10 +43,12 @@ struct ChannelRow {
         } else {
             copy(from, response.col_stride);
         }
-        largest = 0;
-        for (std::int64_t i = 0; i < channels; ++i) {
-            largest = bits[i] > largest ? bits[i] : largest;  // what is negative is above infinity
+        const Bits* const values = bits;
+        Bits most = 0;
+        for (std::int64_t i = 0, end = channels; i < end; ++i) {
+            most = values[i] > most ? values[i] : most;  // what is negative is above infinity
         }
+        largest = most;
         return largest < infinity;
     }
 
@@ -66,20 +68,28 @@ struct ChannelRow {
         // Added to a number below 2^51, pushes its fraction out of the mantissa: to even on a tie.
         constexpr double magic = 0x1.8p52;
         const auto origin = bit_cast<std::int64_t>(magic);
+        // Copies that no store can reach: the compiler keeps them in registers and uses vectors.
+        const Bits* const from = bits;
+        std::int64_t* __restrict const to = masses;
         std::int64_t total = 0;
-        for (std::int64_t i = 0; i < channels; ++i) {
-            const auto value = static_cast<double>(bit_cast<T>(bits[i]));
-            masses[i] = bit_cast<std::int64_t>(value * scale * again + magic) - origin;
-            total += masses[i];
+        for (std::int64_t i = 0, end = channels; i < end; ++i) {
+            const auto value = static_cast<double>(bit_cast<T>(from[i]));
+            const std::int64_t mass =
+                bit_cast<std::int64_t>(value * scale * again + magic) - origin;
+            to[i] = mass;
+            total += mass;
         }
         return total;
     }
 
     // Puts every channel into its bucket.
     void sort_into_buckets() noexcept {
-        for (std::int64_t i = 0; i < channels; ++i) {
-            const Bits below = (largest - bits[i]) >> octave_shift;
-            buckets[i] = static_cast<std::uint8_t>(below < num_buckets ? below : num_buckets - 1);
+        const Bits* const from = bits;
+        std::uint8_t* __restrict const to = buckets;
+        const Bits most = largest;
+        for (std::int64_t i = 0, end = channels; i < end; ++i) {
+            const Bits below = (most - from[i]) >> octave_shift;
+            to[i] = static_cast<std::uint8_t>(below < num_buckets ? below : num_buckets - 1);
         }
     }
 
@@ -87,8 +97,9 @@ private:
     // Adding 0 turns -0 into 0.
     template <class S, class Stride>
     void copy(const S* from, Stride stride) noexcept {
-        for (std::int64_t i = 0; i < channels; ++i) {
-            bits[i] = bit_cast<Bits>(read<T>(from[i * stride]) + T{0});
+        Bits* __restrict const to = bits;
+        for (std::int64_t i = 0, end = channels; i < end; ++i) {
+            to[i] = bit_cast<Bits>(read<T>(from[i * stride]) + T{0});
         }
     }
 };

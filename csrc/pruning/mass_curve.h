@@ -41,19 +41,25 @@ class Curve {
 public:
     Curve(const ChannelRow<T>& row, std::int64_t total) noexcept
         : row_(row), total_(total), sums_(row.spare) {
+        // Local names: a store of an integer could otherwise reach the row's members.
+        const std::uint8_t* const buckets = row.buckets;
+        const std::int64_t* const masses = row.masses;
+        const std::int64_t channels = row.channels;
         std::int64_t weights[num_buckets] = {};
-        for (std::int64_t i = 0; i < row.channels; ++i) {
-            ++begin_[row.buckets[i] + 1];
-            weights[row.buckets[i]] += row.masses[i];
+        std::int64_t sizes[num_buckets] = {};
+        for (std::int64_t i = 0; i < channels; ++i) {
+            ++sizes[buckets[i]];
+            weights[buckets[i]] += masses[i];
         }
         for (int bucket = 0; bucket < num_buckets; ++bucket) {
-            begin_[bucket + 1] += begin_[bucket];
+            begin_[bucket + 1] = begin_[bucket] + sizes[bucket];
             before_[bucket + 1] = before_[bucket] + weights[bucket];
         }
         std::int64_t next[num_buckets];
         std::memcpy(next, begin_, sizeof next);
-        for (std::int64_t i = 0; i < row.channels; ++i) {
-            sums_[next[row.buckets[i]]++] = row.masses[i];
+        std::int64_t* const dealt = sums_;
+        for (std::int64_t i = 0; i < channels; ++i) {
+            dealt[next[buckets[i]]++] = masses[i];
         }
     }
 

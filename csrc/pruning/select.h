@@ -28,13 +28,18 @@ public:
 
     // Fills the mask; the row's buckets must be up to date.
     void run() noexcept {
+        // Copies: stores through the mask could otherwise reach the members.
+        const std::uint8_t* const buckets = row_.buckets;
+        const std::int64_t channels = row_.channels;
+        const Weights weights = weights_;
         const int crossing = find_crossing([&](auto add) {
-            for (std::int64_t i = 0; i < row_.channels; ++i) {
-                add(row_.buckets[i], weights_[i], i);
+            for (std::int64_t i = 0; i < channels; ++i) {
+                add(buckets[i], weights[i], i);
             }
         });
-        for (std::int64_t i = 0; i < row_.channels; ++i) {
-            mask_[i] = row_.buckets[i] < crossing;
+        bool* __restrict const mask = mask_;
+        for (std::int64_t i = 0; i < channels; ++i) {
+            mask[i] = static_cast<int>(buckets[i]) < crossing;
         }
         if (crossing < num_buckets) {
             collect(static_cast<std::uint8_t>(crossing));
@@ -69,28 +74,34 @@ private:
     void collect(std::uint8_t bucket) noexcept {
         constexpr std::uint64_t ones = 0x0101010101010101U;
         const std::uint64_t pattern = ones * bucket;
-        for (std::int64_t i = 0; i < row_.channels; i += 8) {
+        const std::uint8_t* const buckets = row_.buckets;
+        const std::int64_t channels = row_.channels;
+        std::int64_t* const to = candidates_;
+        std::int64_t count = 0;
+        for (std::int64_t i = 0; i < channels; i += 8) {
             std::uint64_t eight = 0;
-            std::memcpy(&eight, row_.buckets + i, sizeof eight);
+            std::memcpy(&eight, buckets + i, sizeof eight);
             eight ^= pattern;
             if (((eight - ones) & ~eight & (ones << 7)) == 0) {
                 continue;  // no byte is zero
             }
-            const std::int64_t end = i + 8 < row_.channels ? i + 8 : row_.channels;
+            const std::int64_t end = i + 8 < channels ? i + 8 : channels;
             for (std::int64_t j = i; j < end; ++j) {
-                candidates_[count_] = j;
-                count_ += row_.buckets[j] == bucket;
+                to[count] = j;
+                count += buckets[j] == bucket;
             }
         }
+        count_ = count;
     }
 
     // Decides over the candidates, of which some but not all are kept.
     void refine() noexcept {
         while (count_ > handful) {
-            Bits high = row_.bits[candidates_[0]];
+            const Bits* const values = row_.bits;
+            Bits high = values[candidates_[0]];
             Bits low = high;
             for (std::int64_t i = 1; i < count_; ++i) {
-                const Bits bits = row_.bits[candidates_[i]];
+                const Bits bits = values[candidates_[i]];
                 high = bits > high ? bits : high;
                 low = bits < low ? bits : low;
             }
@@ -110,21 +121,25 @@ private:
         while (shift < Row::octave_shift && (high - low) >> shift >= num_buckets) {
             ++shift;
         }
+        const Bits* const values = row_.bits;
+        const Weights weights = weights_;
+        std::int64_t* const candidates = candidates_;
         const auto bucket_of = [&](std::int64_t channel) {
-            const Bits below = (high - row_.bits[channel]) >> shift;
+            const Bits below = (high - values[channel]) >> shift;
             return static_cast<std::uint8_t>(below < num_buckets ? below : num_buckets - 1);
         };
         const int crossing = find_crossing([&](auto add) {
             for (std::int64_t i = 0; i < count_; ++i) {
-                add(bucket_of(candidates_[i]), weights_[candidates_[i]], i);
+                add(bucket_of(candidates[i]), weights[candidates[i]], i);
             }
         });
         std::int64_t left = 0;
-        for (std::int64_t i = 0; i < count_; ++i) {
-            const std::int64_t channel = candidates_[i];
+        bool* __restrict const mask = mask_;
+        for (std::int64_t i = 0, end = count_; i < end; ++i) {
+            const std::int64_t channel = candidates[i];
             const int bucket = bucket_of(channel);
-            mask_[channel] = bucket < crossing;
-            candidates_[left] = channel;
+            mask[channel] = bucket < crossing;
+            candidates[left] = channel;
             left += bucket == crossing;
         }
         count_ = left;
