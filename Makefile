@@ -73,6 +73,10 @@ bench: setup
 	$(BIN)/python -m bench.crops
 	$(BIN)/python -m bench.styles
 	$(BIN)/python -m bench.scattering2d
+	$(BIN)/python -m bench.pruning_masks
+	$(BIN)/python -m bench.channel_response
+	$(BIN)/python -m bench.token_subsets
+	$(BIN)/python -m bench.elastic_linear
 	$(BIN)/python -m bench.tree
 
 claims: setup

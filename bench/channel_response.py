@@ -66,8 +66,9 @@ def main() -> None:
             functions = {"ipse": fused, "torch": steps}
             if shape == SHAPES[0]:
                 functions["compiled"] = compiled
-            # The peer sums its gradients in float32.
-            tolerance = 5e-5 if dtype is torch.float32 else 2e-2
+            # The peer sums its gradients in float32: with channels last to 5e-4 of a float64
+            # result where this operator has 5e-8.
+            tolerance = 1e-3 if dtype is torch.float32 else 2e-2
             for name, run in (("", lambda f, i: list(f(*i))), (" with gradient", with_gradient)):
                 runs = {k: lambda f=f, r=run, i=inputs: r(f, i) for k, f in functions.items()}
                 results = {k: [t.float() for t in r()] for k, r in runs.items()}
