@@ -12,6 +12,9 @@
 
 namespace ipse::IPSE_ISA {
 
+// Positions that are summed in the compute type before the sum goes on in double.
+constexpr std::int64_t run_length = 256;
+
 template <class T, class S>
 inline Vector<T> load_values(const S* from) noexcept {
     if constexpr (std::is_same_v<T, S>) {

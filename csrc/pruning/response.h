@@ -18,7 +18,6 @@ class ResponseForward {
     using Bits = typename Simd<T>::Bits;
     using Integer = typename Simd<T>::Integer;
     static constexpr int lanes = Simd<T>::lanes;
-    static constexpr std::int64_t run_length = 256;  // positions summed in T, then in double
 
 public:
     explicit ResponseForward(const ChannelResponse& request)

@@ -11,7 +11,7 @@
 #include "base/parallel.h"
 #include "base/shares.h"
 #include "pruning/activation.h"
-#include "pruning/first_largest.h"
+#include "pruning/channel_gradient.h"
 #include "pruning/plane_vectors.h"
 
 namespace ipse::IPSE_ISA {
@@ -22,7 +22,6 @@ class ResponseBackward {
     using Integer = typename Simd<T>::Integer;
     using Groups = ChannelGroups<T>;
     static constexpr int lanes = Simd<T>::lanes;
-    static constexpr std::int64_t run_length = 256;  // positions summed in T, then in double
 
 public:
     explicit ResponseBackward(const ChannelResponseBackward& request)
@@ -42,14 +41,8 @@ public:
 private:
     using Channel = ChannelGradient<T>;
 
-    // Some channels in vectors: of one channel the values are the same in all lanes.
     template <int vectors>
-    struct Coefficients {
-        Vector<T> scale[vectors];
-        Vector<T> shift[vectors];
-        Vector<T> every[vectors];
-        Bits kept[vectors];
-    };
+    using Coefficients = ChannelCoefficients<T, vectors>;
 
     void one(const ChannelGroup& group) noexcept {
         if (!planes_.channels_last) {

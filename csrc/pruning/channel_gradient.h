@@ -45,4 +45,13 @@ struct ChannelGradient {
     double sum_with_x = 0.0;  // of that times x
 };
 
+// Some channels in vectors; of a single one the values are the same in all lanes.
+template <class T, int vectors>
+struct ChannelCoefficients {
+    Vector<T> scale[vectors];
+    Vector<T> shift[vectors];
+    Vector<T> every[vectors];
+    typename Simd<T>::Bits kept[vectors];
+};
+
 }  // namespace ipse::IPSE_ISA
