@@ -151,6 +151,18 @@ def test_defaults_masked_channels_and_nan() -> None:
         assert gone.response[0, 1].isnan()
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize("factor", [1.0, 0.3, 2.0**-6, 700.0])
+def test_every_16_bit_number_is_read_and_rounded_right(dtype: torch.dtype, factor: float) -> None:
+    x = torch.arange(-(2**15), 2**15, dtype=torch.int16).view(dtype).view(1, 4, 128, 128)
+    scale = torch.full((4,), factor)
+    for order in (x, channels_last(x)):
+        out = channel_response(order, scale, activation="identity").out
+        wanted = (order.float() * factor).to(dtype)
+        assert torch.equal(out.isnan(), wanted.isnan())
+        assert torch.equal(out.nan_to_num(0.0), wanted.nan_to_num(0.0))
+
+
 @pytest.mark.parametrize("last", [False, True])
 def test_layouts_threads_and_empty(last: bool, restored_threads: None) -> None:
     x, scale, shift, mask = make(9, 40, 20, 20, dtype=torch.float32, last=last)

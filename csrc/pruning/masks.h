@@ -125,8 +125,9 @@ std::int64_t mass_topk_mask(const MassMask& request) {
             std::memset(mask, 1, static_cast<std::size_t>(row.channels));
         } else if (request.mass == 1.0 || total == 0) {
             const std::int64_t above = mass_limit(mass_tolerance, total);
-            for (std::int64_t i = 0; i < row.channels; ++i) {
-                mask[i] = row.masses[i] > above;
+            const std::int64_t* const masses = row.masses;
+            for (std::int64_t i = 0, end = row.channels; i < end; ++i) {
+                mask[i] = masses[i] > above;
             }
         } else {
             const std::int64_t limit = mass_limit(request.mass + mass_tolerance, total);
@@ -142,9 +143,11 @@ std::int64_t uniform_topk_mask(const UniformMask& request) {
         bool* mask = request.result.mask + index * row.channels;
         row.sort_into_buckets();
         Selector<T, EachOne>(row, EachOne{}, request.most, mask).run();
-        for (std::int64_t i = 0; i < row.channels; ++i) {
-            const auto value = static_cast<double>(bit_cast<T>(row.bits[i]));
-            mask[i] = mask[i] && value > mass_tolerance;
+        const auto* const bits = row.bits;
+        bool* __restrict const kept = mask;
+        for (std::int64_t i = 0, end = row.channels; i < end; ++i) {
+            const bool alive = static_cast<double>(bit_cast<T>(bits[i])) > mass_tolerance;
+            kept[i] = (static_cast<int>(kept[i]) & static_cast<int>(alive)) != 0;
         }
         finish_row(row, request.rows.keep_at_least, mask, request.result.counts + index);
     });

@@ -8,6 +8,7 @@
 
 #include "base/half.h"
 #include "base/simd.h"
+#include "pruning/half_vectors.h"
 #include "pruning/response_requests.h"
 
 namespace ipse::IPSE_ISA {
@@ -20,11 +21,7 @@ inline Vector<T> load_values(const S* from) noexcept {
     if constexpr (std::is_same_v<T, S>) {
         return load(from);
     } else {
-        T lanes[Simd<T>::lanes];
-        for (int lane = 0; lane < Simd<T>::lanes; ++lane) {
-            lanes[lane] = read<T>(from[lane]);
-        }
-        return load(lanes);
+        return load_half(from);
     }
 }
 
@@ -33,11 +30,7 @@ inline void store_values(S* to, Vector<T> value) noexcept {
     if constexpr (std::is_same_v<T, S>) {
         store(to, value);
     } else {
-        T lanes[Simd<T>::lanes];
-        store(lanes, value);
-        for (int lane = 0; lane < Simd<T>::lanes; ++lane) {
-            to[lane] = write<S>(lanes[lane]);
-        }
+        store_half(to, value);
     }
 }
 
