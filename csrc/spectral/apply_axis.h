@@ -3,6 +3,7 @@
 
 #include "base/multiply.h"
 #include "spectral/fold.h"
+#include "spectral/shift_axis.h"
 
 namespace ipse::IPSE_ISA {
 
@@ -34,15 +35,28 @@ struct Lines {
     }
 };
 
+// Calls visit(std::integral_constant<int, rows>{}) for rows from 1 to `most`.
+template <int most, class Visit>
+inline void visit_height(int rows, const Visit& visit) noexcept {
+    if constexpr (most > 1) {
+        if (rows < most) {
+            return visit_height<most - 1>(rows, visit);
+        }
+    }
+    visit(std::integral_constant<int, most>{});
+}
+
 template <class T>
 inline void multiply_strips(const AxisOperator& axis, PanelRows<const T> folded,
                             PanelRows<T> results, const Lines& next) noexcept {
     const T* weights = static_cast<const T*>(axis.weights);
     for (std::int64_t i = 0; i < axis.strip_count; ++i) {
         const AxisStrip& strip = axis.strips[i];
-        multiply_strip<T, false>(strip.depth, weights + strip.weights, StripLeft<T>{},
-                                 folded[strip.folded_row], folded.stride, results[strip.result_row],
-                                 results.stride);
+        visit_height<Panel<T>::strip>(strip.rows, [&](auto height) {
+            multiply_strip<T, false, StripLeft<T>, height.value>(
+                strip.depth, weights + strip.weights, StripLeft<T>{}, folded[strip.folded_row],
+                folded.stride, results[strip.result_row], results.stride);
+        });
         next.share(i, axis.strip_count).fetch();
     }
     for (std::int64_t i = 0; i < axis.zero_count; ++i) {
@@ -94,6 +108,12 @@ public:
     // y = axis x, not for the identity. `line` takes the measure of the columns
     // (Panel<T>::rows values) where the axis has one; null: not wanted.
     void apply(PanelRows<const T> x, PanelRows<T> y, T* line, const Lines& next) const noexcept {
+        if (axis_.shifts > 0) {
+            visit_shifts(axis_.shifts, [&](auto shifts) {
+                apply_shifts<shifts.value>(x, y, line, next);
+            });
+            return;
+        }
         if (!axis_.folded) {
             multiply_strips(axis_, x, y, next);
             if (line != nullptr) {
@@ -114,6 +134,19 @@ private:
         return {base + first * Panel<T>::rows, Panel<T>::rows};
     }
     static PanelRows<const T> constant(PanelRows<T> of) noexcept { return {of.data, of.stride}; }
+
+    template <int shifts>
+    void apply_shifts(PanelRows<const T> x, PanelRows<T> y, T* line,
+                      const Lines& next) const noexcept {
+        const PanelRows<T> folded = rows(scratch_.folded, 0);
+        const PanelRows<T> results = rows(scratch_.results, 0);
+        ShiftSplit<T, shifts>(axis_.n_in, x, folded).run();
+        multiply_strips(axis_, constant(folded), results, next);
+        if (line != nullptr) {
+            measure_columns(axis_, constant(folded), line);
+        }
+        ShiftJoin<T, shifts>(axis_.n_out, constant(results), y).run();
+    }
 
     PanelRows<T> folded(std::int64_t block) const noexcept {
         return rows(scratch_.folded, axis_.blocks[block].folded_row);

@@ -26,30 +26,51 @@
 namespace ipse {
 namespace {
 
-std::int64_t padded(std::int64_t rows, std::int64_t strip) {
-    return (rows + strip - 1) / strip * strip;
+// Multiplications of a product for each column. One result at a time would wait for itself.
+std::int64_t product_cost(std::int64_t rows, std::int64_t depth) {
+    return std::max<std::int64_t>(rows, 2) * depth;
 }
 
-// Multiplications for each column; an addition of two rows counts about as much.
-std::int64_t cost_of(std::int64_t n, std::int64_t m, int levels, int strip) {
+// An addition of two rows counts about as much as a multiplication.
+std::int64_t levels_cost(std::int64_t n, std::int64_t m, int levels) {
     std::int64_t cost = 0;
     for (int level = 0; level < levels; ++level, n /= 2, m /= 2) {
-        cost += 2 * padded(m / 4, strip) * (n / 4 + 1) + 2 * (n + m);
+        cost += 2 * product_cost(m / 4, n / 4 + 1) + 2 * (n + m);
     }
-    return cost + (padded(m / 2 + 1, strip) + padded((m - 1) / 2, strip)) * (n / 2 + 1) + n + m;
+    return cost + product_cost(m / 2 + 1, n / 2 + 1) + product_cost((m - 1) / 2, n / 2 + 1) + n + m;
 }
 
-// -1: one plain product.
-int cheapest_levels(std::int64_t n, std::int64_t m, int strip) {
-    int best = -1;
-    std::int64_t best_cost = padded(m, strip) * n;
-    for (int levels = 0;; ++levels) {
-        const std::int64_t cost = cost_of(n, m, levels, strip);
-        if (cost < best_cost) {
-            best = levels;
-            best_cost = cost;
+// Of analyse or synthesise.
+std::int64_t transform_cost(std::int64_t length) {
+    return length == 2 ? 2 : 2 * transform_cost(length / 2) + 2 * length - 6;
+}
+
+std::int64_t shifts_cost(std::int64_t n, std::int64_t m, int shifts) {
+    const std::int64_t from = n / shifts;
+    const std::int64_t to = m / shifts;
+    const std::int64_t once = product_cost(to / 2 + 1, from / 2 + 1) +
+                              product_cost((to - 1) / 2, (from - 1) / 2);
+    return (from + to) * (transform_cost(shifts) + shifts) + 2 * once +
+           (shifts - 2) * product_cost(to, from);
+}
+
+// How an axis is done at the least cost; neither levels nor shifts: as one plain product.
+struct Way {
+    std::int64_t cost;
+    int levels = -1;
+    int shifts = 0;
+};
+
+Way cheapest(std::int64_t n, std::int64_t m) {
+    Way best{n * m};
+    const auto consider = [&](const Way& way) { best = way.cost < best.cost ? way : best; };
+    for (int halvings = 0;; ++halvings) {
+        consider({levels_cost(n, m, halvings), halvings, 0});
+        const std::int64_t divisor = std::int64_t{1} << halvings;
+        if (halvings > 0 && divisor <= most_shifts) {
+            consider({shifts_cost(n, m, static_cast<int>(divisor)), -1, static_cast<int>(divisor)});
         }
-        if (((n >> levels) % 2) != 0 || ((m >> levels) % 2) != 0) {
+        if ((n / divisor) % 2 != 0 || (m / divisor) % 2 != 0) {
             return best;
         }
     }
@@ -104,16 +125,18 @@ BuiltOperator::BuiltOperator(const OperatorKey& key) {
         const DenseAxis whole = axis_of(key, 0);
         measure_ = whole.measure;
         emit_ = whole.emit;
-        const int levels = cheapest_levels(view_.n_in, view_.n_out, key.strip);
-        if (levels < 0) {
+        const Way way = cheapest(view_.n_in, view_.n_out);
+        if (way.shifts > 0) {
+            add_shifts(whole, way.shifts, key.strip);
+        } else if (way.levels < 0) {
             add_plain(whole, key.strip);
         } else {
             view_.folded = true;
-            view_.levels = levels;
-            for (int level = 0; level < levels; ++level) {
+            view_.levels = way.levels;
+            for (int level = 0; level < way.levels; ++level) {
                 add_level(axis_of(key, level), key.strip);
             }
-            add_mirror(axis_of(key, levels), key.strip);
+            add_mirror(axis_of(key, way.levels), key.strip);
         }
     }
     finish(key.compute);
@@ -146,6 +169,58 @@ void BuiltOperator::add_mirror(const DenseAxis& axis, int strip) {
     }
 }
 
+void BuiltOperator::add_shifts(const DenseAxis& axis, int shifts, int strip) {
+    view_.shifts = shifts;
+    // The shift multiplies the measured frequency by (-1)^(m/g), m the smaller size.
+    const bool alternating = std::min(axis.n_in, axis.n_out) / shifts % 2 != 0;
+    for (int k = 0; k <= shifts / 2; ++k) {
+        const ShiftBlock block(axis, shifts, k);
+        const bool last = 2 * k == shifts;
+        if (k > 0 && !last) {
+            add_product(block, 0, block.rows, 0, block.depth, 2, strip);
+            continue;
+        }
+        if (!axis.measure.empty() && last == alternating) {
+            folded_measure_ = shift_measure(axis.measure, shifts);
+            view_.measured_depth = block.depth;
+            view_.measured_row = view_.folded_rows;
+        }
+        // Cosines and sines do not mix here; half a shift belongs to those, then to these.
+        const std::int64_t row = (block.rows + (last ? 1 : 2)) / 2;
+        const std::int64_t column = (block.depth + (last ? 1 : 2)) / 2;
+        add_product(block, 0, row, 0, column, 1, strip);
+        add_product(block, row, block.rows, column, block.depth, 1, strip);
+        view_.folded_rows += block.depth;
+        view_.result_rows += block.rows;
+    }
+}
+
+// Part of a block as strips of even height.
+void BuiltOperator::add_product(const ShiftBlock& block, std::int64_t row, std::int64_t row_end,
+                                std::int64_t column, std::int64_t column_end, int parts,
+                                int strip) {
+    const std::int64_t count = (row_end - row + strip - 1) / strip;
+    for (std::int64_t i = 0; i < count; ++i) {
+        const std::int64_t begin = row + (row_end - row) * i / count;
+        const std::int64_t end = row + (row_end - row) * (i + 1) / count;
+        for (int part = 0; part < parts; ++part) {
+            strips_.push_back({view_.folded_rows + part * block.depth + column, column_end - column,
+                               static_cast<std::int64_t>(values_.size()),
+                               view_.result_rows + part * block.rows + begin,
+                               static_cast<int>(end - begin)});
+        }
+        for (std::int64_t k = column; k < column_end; ++k) {
+            for (std::int64_t p = begin; p < begin + strip; ++p) {
+                values_.push_back(p < end ? block.at(p, k) : 0.0);
+            }
+        }
+    }
+    if (parts == 2) {
+        view_.folded_rows += 2 * block.depth;
+        view_.result_rows += 2 * block.rows;
+    }
+}
+
 // Rows of a block that are zero (the sine of 0, or of half a turn) cost no strip.
 void BuiltOperator::add_block(const DenseAxis& axis, int group, int chi, int strip) {
     const FoldedBlock block(axis, group, chi);
@@ -159,7 +234,8 @@ void BuiltOperator::add_block(const DenseAxis& axis, int group, int chi, int str
         const std::int64_t present = std::min<std::int64_t>(strip, block.last - p);
         const auto [begin, end] = block.band(p, p + present);
         strips_.push_back({at.folded_row + begin, end - begin,
-                           static_cast<std::int64_t>(values_.size()), at.result_row + p});
+                           static_cast<std::int64_t>(values_.size()), at.result_row + p,
+                           static_cast<int>(present)});
         for (std::int64_t k = begin; k < end; ++k) {
             for (std::int64_t i = 0; i < strip; ++i) {
                 values_.push_back(i < present ? block.at(p + i, k) : 0.0);
@@ -168,7 +244,7 @@ void BuiltOperator::add_block(const DenseAxis& axis, int group, int chi, int str
     }
     blocks_.push_back(at);
     view_.folded_rows += block.depth;
-    view_.result_rows += block.rows + strip;  // room for the padding of the last strip
+    view_.result_rows += block.rows;
 }
 
 // The measured vector is even or odd under each element, so one block of the two sees all of it.
