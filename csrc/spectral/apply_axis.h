@@ -70,16 +70,9 @@ inline void multiply_strips(const AxisOperator& axis, PanelRows<const T> folded,
 // Where apply_axis works, in rows of a panel; a strided x is only read.
 template <class T>
 struct AxisScratch {
-    T* sums;  // half the input, a quarter, ...; on the way back half the output, ...
     T* folded;
     T* results;
 };
-
-// Rows that each of them needs.
-constexpr std::int64_t sum_rows(const AxisOperator& axis) noexcept {
-    const std::int64_t largest = axis.n_in > axis.n_out ? axis.n_in : axis.n_out;
-    return axis.levels > 0 ? largest : 0;
-}
 
 // The measure of each column: the sum of `depth` folded rows with weights.
 template <class T>
@@ -109,12 +102,11 @@ public:
     // (Panel<T>::rows values) where the axis has one; null: not wanted.
     void apply(PanelRows<const T> x, PanelRows<T> y, T* line, const Lines& next) const noexcept {
         if (axis_.shifts > 0) {
-            visit_shifts(axis_.shifts, [&](auto shifts) {
-                apply_shifts<shifts.value>(x, y, line, next);
-            });
+            visit_shifts(axis_.shifts,
+                         [&](auto shifts) { apply_shifts<shifts.value>(x, y, line, next); });
             return;
         }
-        if (!axis_.folded) {
+        if (!axis_.mirror) {
             multiply_strips(axis_, x, y, next);
             if (line != nullptr) {
                 measure_columns(axis_, x, line);
@@ -148,43 +140,19 @@ private:
         ShiftJoin<T, shifts>(axis_.n_out, constant(results), y).run();
     }
 
-    PanelRows<T> folded(std::int64_t block) const noexcept {
+    PanelRows<T> folded(int block) const noexcept {
         return rows(scratch_.folded, axis_.blocks[block].folded_row);
     }
-    PanelRows<T> results(std::int64_t block) const noexcept {
+    PanelRows<T> results(int block) const noexcept {
         return rows(scratch_.results, axis_.blocks[block].result_row);
     }
 
     void split(PanelRows<const T> x) const noexcept {
-        std::int64_t n = axis_.n_in;
-        std::int64_t first = 0;
-        std::int64_t block = 0;
-        for (int level = 0; level < axis_.levels; ++level, block += 2) {
-            const PanelRows<T> z = rows(scratch_.sums, first);
-            split_halves<T>(n, x, z, folded(block), folded(block + 1));
-            x = constant(z);
-            n /= 2;
-            first += n;
-        }
-        split_mirror<T>(n, x, folded(block), folded(block + 1));
+        split_mirror<T>(axis_.n_in, x, folded(0), folded(1));
     }
 
     void join(PanelRows<T> y) const noexcept {
-        // Sums of n_out / 2 rows first, then of a quarter: as they were split.
-        std::int64_t n = axis_.n_out >> axis_.levels;
-        std::int64_t first = axis_.n_out - 2 * n;
-        std::int64_t block = 2 * axis_.levels;
-        PanelRows<T> z = axis_.levels == 0 ? y : rows(scratch_.sums, first);
-        join_mirror<T>(n, constant(results(block)), constant(results(block + 1)), z);
-        for (int level = axis_.levels - 1; level >= 0; --level) {
-            block -= 2;
-            n *= 2;
-            first -= n;
-            const PanelRows<T> whole = level == 0 ? y : rows(scratch_.sums, first);
-            join_halves<T>(n, constant(z), constant(results(block)), constant(results(block + 1)),
-                           whole);
-            z = whole;
-        }
+        join_mirror<T>(axis_.n_out, constant(results(0)), constant(results(1)), y);
     }
 
     const AxisOperator& axis_;

@@ -1,18 +1,14 @@
-// The matrix R of a Fourier crop from n to m values commutes with the reflection h -> -h and,
-// where n and m are even, with the shift by half a period: R[g p][g h] = R[p][h]. Over a group
-// of G such elements with characters chi a product splits into G smaller ones:
+// Three ways of multiplying with the matrix R of one axis.
 //
-//     X_chi[h] = sum over g of chi(g) x[g h]          h: one of each orbit     (split)
-//     y_chi[p] = sum over h of C_chi[p][h] X_chi[h]
-//     y[g p]   = sum over chi of chi(g) y_chi[p]                               (join)
-//     C_chi[p][h] = sum over g of chi(g) R[p][g h] / (G * |{g: g h = h}|)
+// A Fourier crop from n to m values commutes with shifts by one g-th of the period for every
+// common factor g of n and m: a transform of length g splits it into small products
+// (shift_block.cpp). With the reflection, R[-p][-h] = R[p][h], it always commutes:
 //
-// What is even under the shift, z[h] = x[h] + x[h + n/2], holds the even frequencies alone: it
-// is cropped from n/2 to m/2 by half of that crop's own matrix. So each level has two products
-// of a sixteenth of R, for what is odd under the shift, and leaves a crop of half the size. At
-// the end stands a split by the reflection alone.
+//     even[h] = x[h] + x[-h],   odd[h] = x[h] - x[-h],   0 <= h <= n/2        (split)
+//     y[p] = C_even[p] even + C_odd[p] odd,   y[-p] = C_even[p] even - C_odd[p] odd    (join)
 //
-// The Lanczos matrix is a narrow band instead, and is not split.
+// with C_even[p][h] = (R[p][h] + R[p][-h]) / 2, or half of it where h = -h: two products of a
+// quarter of R. The Lanczos matrix is a narrow band instead, and is not split.
 #include "spectral/axis_operator.h"
 
 #include <algorithm>
@@ -20,7 +16,6 @@
 #include <utility>
 
 #include "base/checked_size.h"
-#include "spectral/folded_block.h"
 #include "spectral/lanczos_axis.h"
 
 namespace ipse {
@@ -32,12 +27,8 @@ std::int64_t product_cost(std::int64_t rows, std::int64_t depth) {
 }
 
 // An addition of two rows counts about as much as a multiplication.
-std::int64_t levels_cost(std::int64_t n, std::int64_t m, int levels) {
-    std::int64_t cost = 0;
-    for (int level = 0; level < levels; ++level, n /= 2, m /= 2) {
-        cost += 2 * product_cost(m / 4, n / 4 + 1) + 2 * (n + m);
-    }
-    return cost + product_cost(m / 2 + 1, n / 2 + 1) + product_cost((m - 1) / 2, n / 2 + 1) + n + m;
+std::int64_t mirror_cost(std::int64_t n, std::int64_t m) {
+    return product_cost(m / 2 + 1, n / 2 + 1) + product_cost((m - 1) / 2, n / 2 + 1) + n + m;
 }
 
 // Of analyse or synthesise.
@@ -48,32 +39,27 @@ std::int64_t transform_cost(std::int64_t length) {
 std::int64_t shifts_cost(std::int64_t n, std::int64_t m, int shifts) {
     const std::int64_t from = n / shifts;
     const std::int64_t to = m / shifts;
-    const std::int64_t once = product_cost(to / 2 + 1, from / 2 + 1) +
-                              product_cost((to - 1) / 2, (from - 1) / 2);
+    const std::int64_t once =
+        product_cost(to / 2 + 1, from / 2 + 1) + product_cost((to - 1) / 2, (from - 1) / 2);
     return (from + to) * (transform_cost(shifts) + shifts) + 2 * once +
            (shifts - 2) * product_cost(to, from);
 }
 
-// How an axis is done at the least cost; neither levels nor shifts: as one plain product.
+// How an axis is done at the least cost.
 struct Way {
     std::int64_t cost;
-    int levels = -1;
+    bool mirror = false;
     int shifts = 0;
 };
 
 Way cheapest(std::int64_t n, std::int64_t m) {
     Way best{n * m};
     const auto consider = [&](const Way& way) { best = way.cost < best.cost ? way : best; };
-    for (int halvings = 0;; ++halvings) {
-        consider({levels_cost(n, m, halvings), halvings, 0});
-        const std::int64_t divisor = std::int64_t{1} << halvings;
-        if (halvings > 0 && divisor <= most_shifts) {
-            consider({shifts_cost(n, m, static_cast<int>(divisor)), -1, static_cast<int>(divisor)});
-        }
-        if ((n / divisor) % 2 != 0 || (m / divisor) % 2 != 0) {
-            return best;
-        }
+    consider({mirror_cost(n, m), true, 0});
+    for (int shifts = 2; shifts <= most_shifts && n % shifts == 0 && m % shifts == 0; shifts *= 2) {
+        consider({shifts_cost(n, m, shifts), false, shifts});
     }
+    return best;
 }
 
 DenseAxis transposed(DenseAxis axis) {
@@ -92,15 +78,9 @@ DenseAxis transposed(DenseAxis axis) {
     return result;
 }
 
-// The even frequencies' part of a crop, `level` halvings down: the smaller crop's matrix over
-// 2^level. Of the two vectors it is the sampled sine that carries 1/n.
-DenseAxis axis_of(const OperatorKey& key, int level) {
-    DenseAxis axis = fourier_axis(key.n_in >> level, key.n_out >> level);
-    for (auto* values : {&axis.matrix, &axis.measure}) {
-        for (double& value : *values) {
-            value = std::ldexp(value, -level);
-        }
-    }
+DenseAxis axis_of(const OperatorKey& key) {
+    DenseAxis axis = key.kind == CropKind::fourier ? fourier_axis(key.n_in, key.n_out)
+                                                   : lanczos_axis(key.n_in, key.n_out);
     return key.adjoint ? transposed(std::move(axis)) : axis;
 }
 
@@ -118,54 +98,35 @@ BuiltOperator::BuiltOperator(const OperatorKey& key) {
     if (view_.identity) {
         return;
     }
-    if (key.kind == CropKind::lanczos) {
-        DenseAxis axis = lanczos_axis(key.n_in, key.n_out);
-        add_plain(key.adjoint ? transposed(std::move(axis)) : axis, key.strip);
+    const DenseAxis axis = axis_of(key);
+    measure_ = axis.measure;
+    emit_ = axis.emit;
+    const Way way =
+        key.kind == CropKind::fourier ? cheapest(view_.n_in, view_.n_out) : Way{0, false, 0};
+    if (way.shifts > 0) {
+        add_shifts(axis, way.shifts, key.strip);
+    } else if (way.mirror) {
+        add_mirror(axis, key.strip);
     } else {
-        const DenseAxis whole = axis_of(key, 0);
-        measure_ = whole.measure;
-        emit_ = whole.emit;
-        const Way way = cheapest(view_.n_in, view_.n_out);
-        if (way.shifts > 0) {
-            add_shifts(whole, way.shifts, key.strip);
-        } else if (way.levels < 0) {
-            add_plain(whole, key.strip);
-        } else {
-            view_.folded = true;
-            view_.levels = way.levels;
-            for (int level = 0; level < way.levels; ++level) {
-                add_level(axis_of(key, level), key.strip);
-            }
-            add_mirror(axis_of(key, way.levels), key.strip);
-        }
+        add_plain(axis, key.strip);
     }
     finish(key.compute);
 }
 
 void BuiltOperator::add_plain(const DenseAxis& axis, int strip) {
-    add_block(axis, 1, 0, strip);
+    add_block(axis, Parity::none, strip);
     if (!axis.measure.empty()) {
-        add_measure(axis.measure, 1, 0);
-    }
-}
-
-// What is odd under the shift, even and odd under the reflection.
-void BuiltOperator::add_level(const DenseAxis& axis, int strip) {
-    add_block(axis, 4, 2, strip);
-    add_block(axis, 4, 3, strip);
-    // The shift multiplies the measured frequency by (-1)^(m/2), m the smaller size.
-    if (!axis.measure.empty() && std::min(axis.n_in, axis.n_out) / 2 % 2 != 0) {
-        add_measure(axis.measure, 4, 2);
-        add_measure(axis.measure, 4, 3);
+        add_measure(axis.measure, Parity::none);
     }
 }
 
 void BuiltOperator::add_mirror(const DenseAxis& axis, int strip) {
-    add_block(axis, 2, 0, strip);
-    add_block(axis, 2, 1, strip);
-    if (!axis.measure.empty() && folded_measure_.empty()) {
-        add_measure(axis.measure, 2, 0);
-        add_measure(axis.measure, 2, 1);
+    view_.mirror = true;
+    for (const Parity parity : {Parity::even, Parity::odd}) {
+        add_block(axis, parity, strip);
+        if (!axis.measure.empty()) {
+            add_measure(axis.measure, parity);
+        }
     }
 }
 
@@ -222,8 +183,8 @@ void BuiltOperator::add_product(const ShiftBlock& block, std::int64_t row, std::
 }
 
 // Rows of a block that are zero (the sine of 0, or of half a turn) cost no strip.
-void BuiltOperator::add_block(const DenseAxis& axis, int group, int chi, int strip) {
-    const FoldedBlock block(axis, group, chi);
+void BuiltOperator::add_block(const DenseAxis& axis, Parity parity, int strip) {
+    const FoldedBlock block(axis, parity);
     const AxisBlock at{view_.folded_rows, view_.result_rows};
     for (std::int64_t p = 0; p < block.rows; ++p) {
         if (p < block.first || p >= block.last) {
@@ -247,21 +208,20 @@ void BuiltOperator::add_block(const DenseAxis& axis, int group, int chi, int str
     view_.result_rows += block.rows;
 }
 
-// The measured vector is even or odd under each element, so one block of the two sees all of it.
-void BuiltOperator::add_measure(const std::vector<double>& line, int group, int chi) {
+// The measured vector is even or odd, so one block of the two, the last one added, sees all of it.
+void BuiltOperator::add_measure(const std::vector<double>& line, Parity parity) {
     const auto size = static_cast<std::int64_t>(line.size());
-    const std::int64_t depth = orbits(size, group);
+    const std::int64_t depth = folded_size(size, parity);
     std::vector<double> folded;
     double largest = 0.0;
     for (std::int64_t k = 0; k < depth; ++k) {
-        folded.push_back(folded_value(line.data(), size, group, chi, k));
+        folded.push_back(folded_value(line.data(), size, parity, k));
         largest = std::max(largest, std::abs(folded.back()));
     }
     if (largest > 1e-9 / static_cast<double>(size)) {
         folded_measure_ = std::move(folded);
         view_.measured_depth = depth;
-        // Blocks of a pair lie one after the other, and this follows right after both.
-        view_.measured_row = view_.folded_rows - (group == 1 ? 1 : 2 - chi % 2) * depth;
+        view_.measured_row = view_.folded_rows - depth;
     }
 }
 

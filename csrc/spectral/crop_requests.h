@@ -39,17 +39,16 @@ struct AxisBlock {
     std::int64_t result_row = 0;
 };
 
-// The map of one axis, n_in values to n_out. Either one product (a band, or a small matrix), or
-// folded: `levels` times halves are split off, two products each, and what is left is split
-// into its even and odd part (fold.h, apply_axis.h). Or in `shifts` (shift_axis.h).
+// The map of one axis, n_in values to n_out: one product (a band, or a small matrix), or two for
+// the even and the odd part (`mirror`, fold.h), or one or two for each frequency of a transform
+// of length `shifts` (shift_axis.h).
 struct AxisOperator {
     std::int64_t n_in = 0;
     std::int64_t n_out = 0;
     bool identity = true;  // then nothing else is set
-    bool folded = false;
-    int levels = 0;
-    int shifts = 0;  // 0: not so
-    const AxisBlock* blocks = nullptr;  // 2 * levels + 2 where folded
+    bool mirror = false;
+    int shifts = 0;                     // 0: no transform
+    const AxisBlock* blocks = nullptr;  // of the mirror, even and odd
     std::int64_t folded_rows = 0;       // of all blocks
     std::int64_t result_rows = 0;
     const void* weights = nullptr;

@@ -74,7 +74,8 @@ template <class T, int n, int first = 0, int step = 1, class Value>
     }
 }
 
-// put(j, x[j]) where x[j] = sum over k = 0 .. n/2 of cosine[k] cos(2 pi j k / n) + sine[k] sin(...).
+// put(j, x[j]) where x[j] = sum over k = 0 .. n/2 of cosine[k] cos(2 pi j k / n) + sine[k]
+// sin(...).
 template <class T, int n, int first = 0, int step = 1, class Put>
 [[gnu::always_inline]] inline void synthesise(const Vector<T>* cosine, const Vector<T>* sine,
                                               const Put& put) noexcept {

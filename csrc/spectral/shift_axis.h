@@ -151,8 +151,9 @@ private:
     void single(int v) const noexcept {
         Spectrum of;
         read(v, 0, of.cosine, of.sine);
-        synthesise<T, shifts>(of.cosine, of.sine,
-                              [&](int j, Vector<T> value) { store(y_[rows_.above(0, j)] + v, value); });
+        synthesise<T, shifts>(of.cosine, of.sine, [&](int j, Vector<T> value) {
+            store(y_[rows_.above(0, j)] + v, value);
+        });
     }
 
     void pair(int v, std::int64_t r) const noexcept {
@@ -182,8 +183,9 @@ private:
             of.cosine[k] = cosine;
         }
         const std::int64_t r = rows_.residues / 2;
-        synthesise<T, shifts>(of.cosine, of.sine,
-                              [&](int j, Vector<T> value) { store(y_[rows_.above(r, j)] + v, value); });
+        synthesise<T, shifts>(of.cosine, of.sine, [&](int j, Vector<T> value) {
+            store(y_[rows_.above(r, j)] + v, value);
+        });
     }
 
     void read(int v, std::int64_t row, Vector<T>* part0, Vector<T>* part1) const noexcept {
