@@ -38,7 +38,7 @@ class Case:
 
     @property
     def gflop(self) -> float:
-        """By the short transforms where the sizes have a common power of two, else by reflection."""
+        """By short transforms where the sizes have a common power of two, else by reflection."""
         common = math.gcd(self.size, self.small)
         shifts = min(32, common & -common)
         both = self.size + self.small
