@@ -1,7 +1,8 @@
-"""The search forest: simulations per second of the engine, against mctx and plain Python.
+"""The search forest: simulations per second of the engine, against mctx, LightZero, plain Python.
 
-Evaluators are look-ups in one table, batched over the trees on both sides. Needs jax and mctx
-for the comparison with mctx, which is left out where they are missing.
+Evaluators are look-ups in one table, batched over the trees on both sides. The comparison with
+mctx needs jax and mctx, that with LightZero `pip install --no-deps LightZero`; what is missing is
+left out.
 """
 
 import importlib.util
@@ -12,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from bench import harness, tree_peers
+from bench import harness, tree_lightzero, tree_peers
 from bench.tree_peers import STATES, World
 from ipse.search import SearchForest, mctx_muzero
 
@@ -133,6 +134,22 @@ def bench_python(actions: int, budget: float) -> harness.Row:
     return harness.Row(f"A={actions} B=64 S=200", seconds, spread)
 
 
+def bench_lightzero(actions: int, budget: float) -> harness.Row:
+    """One thread each; the evaluator, table look-ups and lists where lists are wanted, included."""
+    world, starts = tree_peers.make_world(actions), tree_peers.roots(64)
+    apart = tree_lightzero.largest_difference(world)
+    if apart > 5:
+        raise harness.DisagreementError(f"LightZero: {apart:.1f} standard errors apart")
+    candidates: dict[str, Callable[[], object]] = {
+        "ipse": lambda: tree_lightzero.forest_search(world, starts, 200, 1),
+        "LightZero": lambda: tree_lightzero.lightzero_search(world, starts, 200),
+    }
+    seconds, spread = harness.time_interleaved(candidates, budget)
+    rate = {f"{name}/s": 64 * 200 / value for name, value in seconds.items()}
+    extra = {**rate, "standard errors apart": apart}
+    return harness.Row(f"A={actions} B=64 S=200, LightZero's rules", seconds, spread, extra=extra)
+
+
 def main() -> None:
     arguments = harness.parser(__doc__).parse_args()
     budget, rounds = (2.0, 5) if arguments.quick else (10.0, 15)
@@ -140,6 +157,8 @@ def main() -> None:
         bench_engine(actions, batch, simulations, rounds)
     bench_call(rounds)
     rows = [bench_python(actions, budget) for actions in (4, 16)]
+    if tree_lightzero.tree_module() is not None:
+        rows += [bench_lightzero(actions, budget) for actions, _, _ in ENGINE]
     if importlib.util.find_spec("mctx") is not None:
         rows += [bench_mctx(simulations, arguments.threads, budget) for simulations in (200, 800)]
     harness.print_table(TITLE, rows)

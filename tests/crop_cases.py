@@ -46,6 +46,12 @@ SIZES = [
     ((2, 3), (1, 2)),
     ((1, 1), (1, 1)),
     ((5, 66), (4, 64)),
+    # Common factors 2 to 32 with even and odd quotients.
+    ((48, 64), (40, 32)),
+    ((96, 80), (64, 48)),
+    ((160, 40), (96, 8)),
+    ((128, 24), (96, 20)),
+    ((36, 12), (24, 6)),
 ]
 
 # Errors in units of the largest entry of the image: rounding of sums of up to 300 terms.

@@ -23,11 +23,10 @@ struct PackedLeft {
 
 // c[i][j] (+)= sum over k of left(i, k) * right[k][j], for one strip of rows and one panel of
 // columns. right: Panel::rows values every right_stride.
-template <class T, bool accumulate, class Left>
+template <class T, bool accumulate, class Left, int strip = Panel<T>::strip>
 inline void multiply_strip(std::int64_t depth, const T* __restrict left, Left step,
                            const T* __restrict right, std::int64_t right_stride, T* __restrict c,
                            std::int64_t c_stride) noexcept {
-    constexpr int strip = Panel<T>::strip;
     constexpr int vectors = Panel<T>::vectors;
     constexpr int lanes = Simd<T>::lanes;
     Vector<T> sum[strip][vectors] = {};

@@ -3,6 +3,7 @@
 
 #include "base/multiply.h"
 #include "spectral/fold.h"
+#include "spectral/shift_axis.h"
 
 namespace ipse::IPSE_ISA {
 
@@ -34,15 +35,28 @@ struct Lines {
     }
 };
 
+// Calls visit(std::integral_constant<int, rows>{}) for rows from 1 to `most`.
+template <int most, class Visit>
+inline void visit_height(int rows, const Visit& visit) noexcept {
+    if constexpr (most > 1) {
+        if (rows < most) {
+            return visit_height<most - 1>(rows, visit);
+        }
+    }
+    visit(std::integral_constant<int, most>{});
+}
+
 template <class T>
 inline void multiply_strips(const AxisOperator& axis, PanelRows<const T> folded,
                             PanelRows<T> results, const Lines& next) noexcept {
     const T* weights = static_cast<const T*>(axis.weights);
     for (std::int64_t i = 0; i < axis.strip_count; ++i) {
         const AxisStrip& strip = axis.strips[i];
-        multiply_strip<T, false>(strip.depth, weights + strip.weights, StripLeft<T>{},
-                                 folded[strip.folded_row], folded.stride, results[strip.result_row],
-                                 results.stride);
+        visit_height<Panel<T>::strip>(strip.rows, [&](auto height) {
+            multiply_strip<T, false, StripLeft<T>, height.value>(
+                strip.depth, weights + strip.weights, StripLeft<T>{}, folded[strip.folded_row],
+                folded.stride, results[strip.result_row], results.stride);
+        });
         next.share(i, axis.strip_count).fetch();
     }
     for (std::int64_t i = 0; i < axis.zero_count; ++i) {
@@ -56,16 +70,9 @@ inline void multiply_strips(const AxisOperator& axis, PanelRows<const T> folded,
 // Where apply_axis works, in rows of a panel; a strided x is only read.
 template <class T>
 struct AxisScratch {
-    T* sums;  // half the input, a quarter, ...; on the way back half the output, ...
     T* folded;
     T* results;
 };
-
-// Rows that each of them needs.
-constexpr std::int64_t sum_rows(const AxisOperator& axis) noexcept {
-    const std::int64_t largest = axis.n_in > axis.n_out ? axis.n_in : axis.n_out;
-    return axis.levels > 0 ? largest : 0;
-}
 
 // The measure of each column: the sum of `depth` folded rows with weights.
 template <class T>
@@ -94,7 +101,12 @@ public:
     // y = axis x, not for the identity. `line` takes the measure of the columns
     // (Panel<T>::rows values) where the axis has one; null: not wanted.
     void apply(PanelRows<const T> x, PanelRows<T> y, T* line, const Lines& next) const noexcept {
-        if (!axis_.folded) {
+        if (axis_.shifts > 0) {
+            visit_shifts(axis_.shifts,
+                         [&](auto shifts) { apply_shifts<shifts.value>(x, y, line, next); });
+            return;
+        }
+        if (!axis_.mirror) {
             multiply_strips(axis_, x, y, next);
             if (line != nullptr) {
                 measure_columns(axis_, x, line);
@@ -115,43 +127,32 @@ private:
     }
     static PanelRows<const T> constant(PanelRows<T> of) noexcept { return {of.data, of.stride}; }
 
-    PanelRows<T> folded(std::int64_t block) const noexcept {
+    template <int shifts>
+    void apply_shifts(PanelRows<const T> x, PanelRows<T> y, T* line,
+                      const Lines& next) const noexcept {
+        const PanelRows<T> folded = rows(scratch_.folded, 0);
+        const PanelRows<T> results = rows(scratch_.results, 0);
+        ShiftSplit<T, shifts>(axis_.n_in, x, folded).run();
+        multiply_strips(axis_, constant(folded), results, next);
+        if (line != nullptr) {
+            measure_columns(axis_, constant(folded), line);
+        }
+        ShiftJoin<T, shifts>(axis_.n_out, constant(results), y).run();
+    }
+
+    PanelRows<T> folded(int block) const noexcept {
         return rows(scratch_.folded, axis_.blocks[block].folded_row);
     }
-    PanelRows<T> results(std::int64_t block) const noexcept {
+    PanelRows<T> results(int block) const noexcept {
         return rows(scratch_.results, axis_.blocks[block].result_row);
     }
 
     void split(PanelRows<const T> x) const noexcept {
-        std::int64_t n = axis_.n_in;
-        std::int64_t first = 0;
-        std::int64_t block = 0;
-        for (int level = 0; level < axis_.levels; ++level, block += 2) {
-            const PanelRows<T> z = rows(scratch_.sums, first);
-            split_halves<T>(n, x, z, folded(block), folded(block + 1));
-            x = constant(z);
-            n /= 2;
-            first += n;
-        }
-        split_mirror<T>(n, x, folded(block), folded(block + 1));
+        split_mirror<T>(axis_.n_in, x, folded(0), folded(1));
     }
 
     void join(PanelRows<T> y) const noexcept {
-        // Sums of n_out / 2 rows first, then of a quarter: as they were split.
-        std::int64_t n = axis_.n_out >> axis_.levels;
-        std::int64_t first = axis_.n_out - 2 * n;
-        std::int64_t block = 2 * axis_.levels;
-        PanelRows<T> z = axis_.levels == 0 ? y : rows(scratch_.sums, first);
-        join_mirror<T>(n, constant(results(block)), constant(results(block + 1)), z);
-        for (int level = axis_.levels - 1; level >= 0; --level) {
-            block -= 2;
-            n *= 2;
-            first -= n;
-            const PanelRows<T> whole = level == 0 ? y : rows(scratch_.sums, first);
-            join_halves<T>(n, constant(z), constant(results(block)), constant(results(block + 1)),
-                           whole);
-            z = whole;
-        }
+        join_mirror<T>(axis_.n_out, constant(results(0)), constant(results(1)), y);
     }
 
     const AxisOperator& axis_;

@@ -1,18 +1,14 @@
-// The matrix R of a Fourier crop from n to m values commutes with the reflection h -> -h and,
-// where n and m are even, with the shift by half a period: R[g p][g h] = R[p][h]. Over a group
-// of G such elements with characters chi a product splits into G smaller ones:
+// Three ways of multiplying with the matrix R of one axis.
 //
-//     X_chi[h] = sum over g of chi(g) x[g h]          h: one of each orbit     (split)
-//     y_chi[p] = sum over h of C_chi[p][h] X_chi[h]
-//     y[g p]   = sum over chi of chi(g) y_chi[p]                               (join)
-//     C_chi[p][h] = sum over g of chi(g) R[p][g h] / (G * |{g: g h = h}|)
+// A Fourier crop from n to m values commutes with shifts by one g-th of the period for every
+// common factor g of n and m: a transform of length g splits it into small products
+// (shift_block.cpp). With the reflection, R[-p][-h] = R[p][h], it always commutes:
 //
-// What is even under the shift, z[h] = x[h] + x[h + n/2], holds the even frequencies alone: it
-// is cropped from n/2 to m/2 by half of that crop's own matrix. So each level has two products
-// of a sixteenth of R, for what is odd under the shift, and leaves a crop of half the size. At
-// the end stands a split by the reflection alone.
+//     even[h] = x[h] + x[-h],   odd[h] = x[h] - x[-h],   0 <= h <= n/2        (split)
+//     y[p] = C_even[p] even + C_odd[p] odd,   y[-p] = C_even[p] even - C_odd[p] odd    (join)
 //
-// The Lanczos matrix is a narrow band instead, and is not split.
+// with C_even[p][h] = (R[p][h] + R[p][-h]) / 2, or half of it where h = -h: two products of a
+// quarter of R. The Lanczos matrix is a narrow band instead, and is not split.
 #include "spectral/axis_operator.h"
 
 #include <algorithm>
@@ -20,39 +16,50 @@
 #include <utility>
 
 #include "base/checked_size.h"
-#include "spectral/folded_block.h"
 #include "spectral/lanczos_axis.h"
 
 namespace ipse {
 namespace {
 
-std::int64_t padded(std::int64_t rows, std::int64_t strip) {
-    return (rows + strip - 1) / strip * strip;
+// Multiplications of a product for each column. One result at a time would wait for itself.
+std::int64_t product_cost(std::int64_t rows, std::int64_t depth) {
+    return std::max<std::int64_t>(rows, 2) * depth;
 }
 
-// Multiplications for each column; an addition of two rows counts about as much.
-std::int64_t cost_of(std::int64_t n, std::int64_t m, int levels, int strip) {
-    std::int64_t cost = 0;
-    for (int level = 0; level < levels; ++level, n /= 2, m /= 2) {
-        cost += 2 * padded(m / 4, strip) * (n / 4 + 1) + 2 * (n + m);
-    }
-    return cost + (padded(m / 2 + 1, strip) + padded((m - 1) / 2, strip)) * (n / 2 + 1) + n + m;
+// An addition of two rows counts about as much as a multiplication.
+std::int64_t mirror_cost(std::int64_t n, std::int64_t m) {
+    return product_cost(m / 2 + 1, n / 2 + 1) + product_cost((m - 1) / 2, n / 2 + 1) + n + m;
 }
 
-// -1: one plain product.
-int cheapest_levels(std::int64_t n, std::int64_t m, int strip) {
-    int best = -1;
-    std::int64_t best_cost = padded(m, strip) * n;
-    for (int levels = 0;; ++levels) {
-        const std::int64_t cost = cost_of(n, m, levels, strip);
-        if (cost < best_cost) {
-            best = levels;
-            best_cost = cost;
-        }
-        if (((n >> levels) % 2) != 0 || ((m >> levels) % 2) != 0) {
-            return best;
-        }
+// Of analyse or synthesise.
+std::int64_t transform_cost(std::int64_t length) {
+    return length == 2 ? 2 : 2 * transform_cost(length / 2) + 2 * length - 6;
+}
+
+std::int64_t shifts_cost(std::int64_t n, std::int64_t m, int shifts) {
+    const std::int64_t from = n / shifts;
+    const std::int64_t to = m / shifts;
+    const std::int64_t once =
+        product_cost(to / 2 + 1, from / 2 + 1) + product_cost((to - 1) / 2, (from - 1) / 2);
+    return (from + to) * (transform_cost(shifts) + shifts) + 2 * once +
+           (shifts - 2) * product_cost(to, from);
+}
+
+// How an axis is done at the least cost.
+struct Way {
+    std::int64_t cost;
+    bool mirror = false;
+    int shifts = 0;
+};
+
+Way cheapest(std::int64_t n, std::int64_t m) {
+    Way best{n * m};
+    const auto consider = [&](const Way& way) { best = way.cost < best.cost ? way : best; };
+    consider({mirror_cost(n, m), true, 0});
+    for (int shifts = 2; shifts <= most_shifts && n % shifts == 0 && m % shifts == 0; shifts *= 2) {
+        consider({shifts_cost(n, m, shifts), false, shifts});
     }
+    return best;
 }
 
 DenseAxis transposed(DenseAxis axis) {
@@ -71,15 +78,9 @@ DenseAxis transposed(DenseAxis axis) {
     return result;
 }
 
-// The even frequencies' part of a crop, `level` halvings down: the smaller crop's matrix over
-// 2^level. Of the two vectors it is the sampled sine that carries 1/n.
-DenseAxis axis_of(const OperatorKey& key, int level) {
-    DenseAxis axis = fourier_axis(key.n_in >> level, key.n_out >> level);
-    for (auto* values : {&axis.matrix, &axis.measure}) {
-        for (double& value : *values) {
-            value = std::ldexp(value, -level);
-        }
-    }
+DenseAxis axis_of(const OperatorKey& key) {
+    DenseAxis axis = key.kind == CropKind::fourier ? fourier_axis(key.n_in, key.n_out)
+                                                   : lanczos_axis(key.n_in, key.n_out);
     return key.adjoint ? transposed(std::move(axis)) : axis;
 }
 
@@ -97,58 +98,93 @@ BuiltOperator::BuiltOperator(const OperatorKey& key) {
     if (view_.identity) {
         return;
     }
-    if (key.kind == CropKind::lanczos) {
-        DenseAxis axis = lanczos_axis(key.n_in, key.n_out);
-        add_plain(key.adjoint ? transposed(std::move(axis)) : axis, key.strip);
+    const DenseAxis axis = axis_of(key);
+    measure_ = axis.measure;
+    emit_ = axis.emit;
+    const Way way =
+        key.kind == CropKind::fourier ? cheapest(view_.n_in, view_.n_out) : Way{0, false, 0};
+    if (way.shifts > 0) {
+        add_shifts(axis, way.shifts, key.strip);
+    } else if (way.mirror) {
+        add_mirror(axis, key.strip);
     } else {
-        const DenseAxis whole = axis_of(key, 0);
-        measure_ = whole.measure;
-        emit_ = whole.emit;
-        const int levels = cheapest_levels(view_.n_in, view_.n_out, key.strip);
-        if (levels < 0) {
-            add_plain(whole, key.strip);
-        } else {
-            view_.folded = true;
-            view_.levels = levels;
-            for (int level = 0; level < levels; ++level) {
-                add_level(axis_of(key, level), key.strip);
-            }
-            add_mirror(axis_of(key, levels), key.strip);
-        }
+        add_plain(axis, key.strip);
     }
     finish(key.compute);
 }
 
 void BuiltOperator::add_plain(const DenseAxis& axis, int strip) {
-    add_block(axis, 1, 0, strip);
+    add_block(axis, Parity::none, strip);
     if (!axis.measure.empty()) {
-        add_measure(axis.measure, 1, 0);
-    }
-}
-
-// What is odd under the shift, even and odd under the reflection.
-void BuiltOperator::add_level(const DenseAxis& axis, int strip) {
-    add_block(axis, 4, 2, strip);
-    add_block(axis, 4, 3, strip);
-    // The shift multiplies the measured frequency by (-1)^(m/2), m the smaller size.
-    if (!axis.measure.empty() && std::min(axis.n_in, axis.n_out) / 2 % 2 != 0) {
-        add_measure(axis.measure, 4, 2);
-        add_measure(axis.measure, 4, 3);
+        add_measure(axis.measure, Parity::none);
     }
 }
 
 void BuiltOperator::add_mirror(const DenseAxis& axis, int strip) {
-    add_block(axis, 2, 0, strip);
-    add_block(axis, 2, 1, strip);
-    if (!axis.measure.empty() && folded_measure_.empty()) {
-        add_measure(axis.measure, 2, 0);
-        add_measure(axis.measure, 2, 1);
+    view_.mirror = true;
+    for (const Parity parity : {Parity::even, Parity::odd}) {
+        add_block(axis, parity, strip);
+        if (!axis.measure.empty()) {
+            add_measure(axis.measure, parity);
+        }
+    }
+}
+
+void BuiltOperator::add_shifts(const DenseAxis& axis, int shifts, int strip) {
+    view_.shifts = shifts;
+    // The shift multiplies the measured frequency by (-1)^(m/g), m the smaller size.
+    const bool alternating = std::min(axis.n_in, axis.n_out) / shifts % 2 != 0;
+    for (int k = 0; k <= shifts / 2; ++k) {
+        const ShiftBlock block(axis, shifts, k);
+        const bool last = 2 * k == shifts;
+        if (k > 0 && !last) {
+            add_product(block, 0, block.rows, 0, block.depth, 2, strip);
+            continue;
+        }
+        if (!axis.measure.empty() && last == alternating) {
+            folded_measure_ = shift_measure(axis.measure, shifts);
+            view_.measured_depth = block.depth;
+            view_.measured_row = view_.folded_rows;
+        }
+        // Cosines and sines do not mix here; half a shift belongs to those, then to these.
+        const std::int64_t row = (block.rows + (last ? 1 : 2)) / 2;
+        const std::int64_t column = (block.depth + (last ? 1 : 2)) / 2;
+        add_product(block, 0, row, 0, column, 1, strip);
+        add_product(block, row, block.rows, column, block.depth, 1, strip);
+        view_.folded_rows += block.depth;
+        view_.result_rows += block.rows;
+    }
+}
+
+// Part of a block as strips of even height.
+void BuiltOperator::add_product(const ShiftBlock& block, std::int64_t row, std::int64_t row_end,
+                                std::int64_t column, std::int64_t column_end, int parts,
+                                int strip) {
+    const std::int64_t count = (row_end - row + strip - 1) / strip;
+    for (std::int64_t i = 0; i < count; ++i) {
+        const std::int64_t begin = row + (row_end - row) * i / count;
+        const std::int64_t end = row + (row_end - row) * (i + 1) / count;
+        for (int part = 0; part < parts; ++part) {
+            strips_.push_back({view_.folded_rows + part * block.depth + column, column_end - column,
+                               static_cast<std::int64_t>(values_.size()),
+                               view_.result_rows + part * block.rows + begin,
+                               static_cast<int>(end - begin)});
+        }
+        for (std::int64_t k = column; k < column_end; ++k) {
+            for (std::int64_t p = begin; p < begin + strip; ++p) {
+                values_.push_back(p < end ? block.at(p, k) : 0.0);
+            }
+        }
+    }
+    if (parts == 2) {
+        view_.folded_rows += 2 * block.depth;
+        view_.result_rows += 2 * block.rows;
     }
 }
 
 // Rows of a block that are zero (the sine of 0, or of half a turn) cost no strip.
-void BuiltOperator::add_block(const DenseAxis& axis, int group, int chi, int strip) {
-    const FoldedBlock block(axis, group, chi);
+void BuiltOperator::add_block(const DenseAxis& axis, Parity parity, int strip) {
+    const FoldedBlock block(axis, parity);
     const AxisBlock at{view_.folded_rows, view_.result_rows};
     for (std::int64_t p = 0; p < block.rows; ++p) {
         if (p < block.first || p >= block.last) {
@@ -159,7 +195,8 @@ void BuiltOperator::add_block(const DenseAxis& axis, int group, int chi, int str
         const std::int64_t present = std::min<std::int64_t>(strip, block.last - p);
         const auto [begin, end] = block.band(p, p + present);
         strips_.push_back({at.folded_row + begin, end - begin,
-                           static_cast<std::int64_t>(values_.size()), at.result_row + p});
+                           static_cast<std::int64_t>(values_.size()), at.result_row + p,
+                           static_cast<int>(present)});
         for (std::int64_t k = begin; k < end; ++k) {
             for (std::int64_t i = 0; i < strip; ++i) {
                 values_.push_back(i < present ? block.at(p + i, k) : 0.0);
@@ -168,24 +205,23 @@ void BuiltOperator::add_block(const DenseAxis& axis, int group, int chi, int str
     }
     blocks_.push_back(at);
     view_.folded_rows += block.depth;
-    view_.result_rows += block.rows + strip;  // room for the padding of the last strip
+    view_.result_rows += block.rows;
 }
 
-// The measured vector is even or odd under each element, so one block of the two sees all of it.
-void BuiltOperator::add_measure(const std::vector<double>& line, int group, int chi) {
+// The measured vector is even or odd, so one block of the two, the last one added, sees all of it.
+void BuiltOperator::add_measure(const std::vector<double>& line, Parity parity) {
     const auto size = static_cast<std::int64_t>(line.size());
-    const std::int64_t depth = orbits(size, group);
+    const std::int64_t depth = folded_size(size, parity);
     std::vector<double> folded;
     double largest = 0.0;
     for (std::int64_t k = 0; k < depth; ++k) {
-        folded.push_back(folded_value(line.data(), size, group, chi, k));
+        folded.push_back(folded_value(line.data(), size, parity, k));
         largest = std::max(largest, std::abs(folded.back()));
     }
     if (largest > 1e-9 / static_cast<double>(size)) {
         folded_measure_ = std::move(folded);
         view_.measured_depth = depth;
-        // Blocks of a pair lie one after the other, and this follows right after both.
-        view_.measured_row = view_.folded_rows - (group == 1 ? 1 : 2 - chi % 2) * depth;
+        view_.measured_row = view_.folded_rows - depth;
     }
 }
 

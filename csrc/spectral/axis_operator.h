@@ -6,7 +6,9 @@
 
 #include "base/workspace.h"
 #include "spectral/crop_requests.h"
+#include "spectral/folded_block.h"
 #include "spectral/fourier_axis.h"
+#include "spectral/shift_block.h"
 
 namespace ipse {
 
@@ -35,10 +37,12 @@ public:
 
 private:
     void add_plain(const DenseAxis& axis, int strip);
-    void add_level(const DenseAxis& axis, int strip);
     void add_mirror(const DenseAxis& axis, int strip);
-    void add_block(const DenseAxis& axis, int group, int chi, int strip);
-    void add_measure(const std::vector<double>& line, int group, int chi);
+    void add_shifts(const DenseAxis& axis, int shifts, int strip);
+    void add_product(const ShiftBlock& block, std::int64_t row, std::int64_t row_end,
+                     std::int64_t column, std::int64_t column_end, int parts, int strip);
+    void add_block(const DenseAxis& axis, Parity parity, int strip);
+    void add_measure(const std::vector<double>& line, Parity parity);
     void finish(DType compute);
 
     AxisOperator view_;

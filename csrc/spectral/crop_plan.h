@@ -12,7 +12,6 @@ namespace ipse::IPSE_ISA {
 // Offsets in elements from the start of a thread's scratch.
 struct CropLayout {
     std::int64_t folded = 0;
-    std::int64_t sums = 0;
     std::int64_t results = 0;
     std::int64_t y = 0;
     std::int64_t lines = 0;    // measure along the height of each (plane, w)
@@ -98,8 +97,7 @@ private:
         const auto larger = [](std::int64_t a, std::int64_t b) { return a > b ? a : b; };
         const auto whole = [](std::int64_t count) { return (count + 15) / 16 * 16; };
         at.folded = panel * (larger(rows.n_in, columns.n_in) + lanes);
-        at.sums = at.folded + panel * larger(rows.folded_rows, columns.folded_rows);
-        at.results = at.sums + panel * larger(sum_rows(rows), sum_rows(columns));
+        at.results = at.folded + panel * larger(rows.folded_rows, columns.folded_rows);
         at.y = at.results + panel * larger(rows.result_rows, columns.result_rows);
         at.lines = at.y + panel * (larger(rows.n_out, columns.n_out * together) + strip * together +
                                    lanes);

@@ -48,7 +48,7 @@ private:
 
         Scratch(T* base, const CropLayout& at) noexcept
             : input(base),
-              axis{base + at.sums, base + at.folded, base + at.results},
+              axis{base + at.folded, base + at.results},
               y(base + at.y),
               lines(base + at.lines),
               corners(base + at.corners),

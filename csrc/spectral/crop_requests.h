@@ -24,12 +24,13 @@ struct Images {
     std::int64_t column_stride = 0;
 };
 
-// Panel<T>::strip results of a product, and the folded values they are sums of.
+// At most Panel<T>::strip results of a product, and the folded values they are sums of.
 struct AxisStrip {
     std::int64_t folded_row = 0;  // the first of `depth` values, counted through all blocks
     std::int64_t depth = 0;
-    std::int64_t weights = 0;     // offset of strip values for every step of the depth
+    std::int64_t weights = 0;     // offset of Panel<T>::strip values for every step of the depth
     std::int64_t result_row = 0;  // the first of the results, counted through all blocks
+    int rows = 0;
 };
 
 // One product: where its folded values and its results begin.
@@ -38,16 +39,16 @@ struct AxisBlock {
     std::int64_t result_row = 0;
 };
 
-// The map of one axis, n_in values to n_out. Either one product (a band, or a small matrix), or
-// folded: `levels` times halves are split off, two products each, and what is left is split
-// into its even and odd part (fold.h, apply_axis.h).
+// The map of one axis, n_in values to n_out: one product (a band, or a small matrix), or two for
+// the even and the odd part (`mirror`, fold.h), or one or two for each frequency of a transform
+// of length `shifts` (shift_axis.h).
 struct AxisOperator {
     std::int64_t n_in = 0;
     std::int64_t n_out = 0;
     bool identity = true;  // then nothing else is set
-    bool folded = false;
-    int levels = 0;
-    const AxisBlock* blocks = nullptr;  // 2 * levels + 2 where folded
+    bool mirror = false;
+    int shifts = 0;                     // 0: no transform
+    const AxisBlock* blocks = nullptr;  // of the mirror, even and odd
     std::int64_t folded_rows = 0;       // of all blocks
     std::int64_t result_rows = 0;
     const void* weights = nullptr;

@@ -6,49 +6,32 @@
 namespace ipse {
 namespace {
 
-std::int64_t moved(int g, std::int64_t h, std::int64_t size) {
-    if ((g & 1) != 0) {
-        h = size - h;
-    }
-    if ((g & 2) != 0) {
-        h += size / 2;
-    }
-    return h % size;
-}
-
-double character(int chi, int g) {
-    const int odd = (chi & g & 1) ^ ((chi & g) >> 1);
-    return odd != 0 ? -1.0 : 1.0;
-}
-
-// Where chi is odd and p or k a fixed point the exact value is zero; rounding leaves 1e-19.
+// Where the odd part meets a fixed point the exact value is zero; rounding leaves 1e-19.
 constexpr double negligible = 1e-17;
 
 }  // namespace
 
-std::int64_t orbits(std::int64_t size, int group) {
-    return group == 1 ? size : size / group + 1;
+std::int64_t folded_size(std::int64_t size, Parity parity) {
+    return parity == Parity::none ? size : size / 2 + 1;
 }
 
-double folded_value(const double* line, std::int64_t size, int group, int chi, std::int64_t h) {
-    double sum = 0.0;
-    int fixed = 0;
-    for (int g = 0; g < group; ++g) {
-        const std::int64_t at = moved(g, h, size);
-        sum += character(chi, g) * line[at];
-        fixed += at == h ? 1 : 0;
+double folded_value(const double* line, std::int64_t size, Parity parity, std::int64_t h) {
+    if (parity == Parity::none) {
+        return line[h];
     }
-    return sum / (group * fixed);
+    const std::int64_t mirrored = (size - h) % size;
+    const double sum = parity == Parity::even ? line[h] + line[mirrored] : line[h] - line[mirrored];
+    return sum / (mirrored == h ? 4 : 2);
 }
 
-FoldedBlock::FoldedBlock(const DenseAxis& axis, int group, int chi)
-    : rows(orbits(axis.n_out, group)), depth(orbits(axis.n_in, group)), first(rows) {
+FoldedBlock::FoldedBlock(const DenseAxis& axis, Parity parity)
+    : rows(folded_size(axis.n_out, parity)), depth(folded_size(axis.n_in, parity)), first(rows) {
     values_.reserve(static_cast<std::size_t>(rows * depth));
     for (std::int64_t p = 0; p < rows; ++p) {
         const double* line = axis.matrix.data() + p * axis.n_in;
         bool any = false;
         for (std::int64_t k = 0; k < depth; ++k) {
-            const double value = folded_value(line, axis.n_in, group, chi, k);
+            const double value = folded_value(line, axis.n_in, parity, k);
             values_.push_back(std::abs(value) < negligible ? 0.0 : value);
             any = any || values_.back() != 0.0;
         }

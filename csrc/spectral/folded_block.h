@@ -1,8 +1,4 @@
-// One block C_chi of a dense map of an axis, split by its symmetries (axis_operator.cpp).
-//
-// The group's elements g and its characters chi are numbered by bits: bit 0 is the reflection
-// h -> -h, bit 1 the shift by half a period. A group of 1 is the map itself, one of 2 has the
-// reflection, one of 4 both.
+// A dense map of an axis, or its even or odd part under reflection (axis_operator.cpp).
 #pragma once
 
 #include <cstdint>
@@ -13,15 +9,18 @@
 
 namespace ipse {
 
-// How many orbits: indices h = 0 .. orbits - 1 are one of each.
-std::int64_t orbits(std::int64_t size, int group);
+enum class Parity : std::uint8_t { none, even, odd };
 
-// sum over g of chi(g) line[g h] / (G * |{g: g h = h}|)
-double folded_value(const double* line, std::int64_t size, int group, int chi, std::int64_t h);
+// How many indices h = 0, 1, ... stand for all.
+std::int64_t folded_size(std::int64_t size, Parity parity);
+
+// The weight of a folded value: (line[h] + line[-h]) / 2 where even, (line[h] - line[-h]) / 2
+// where odd, and half of either where h = -h.
+double folded_value(const double* line, std::int64_t size, Parity parity, std::int64_t h);
 
 class FoldedBlock {
 public:
-    FoldedBlock(const DenseAxis& axis, int group, int chi);
+    FoldedBlock(const DenseAxis& axis, Parity parity);
 
     std::int64_t rows;
     std::int64_t depth;
